@@ -1,0 +1,27 @@
+"""What can go wrong between the press and a model, classed by whose it is to mend."""
+
+from __future__ import annotations
+
+
+class EngineError(Exception):
+    """Base of every error that the engine raises on purpose. `str(error)` is one sentence for people."""
+
+
+class FatalError(EngineError):
+    """The user's to fix: a bad key, an unknown model, a request that the server refuses. The run stops and says so."""
+
+
+class TransientError(EngineError):
+    """May pass by itself: 429, 5xx, a timeout, a cut connection. `retry_after` is the server's wish in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class BadReply(EngineError):
+    """The model answered, but not with what was asked: empty, cut, or not the promised JSON. Costs a retry."""
+
+
+class DialogError(EngineError):
+    """This dialog cannot be made, others may: all tries are used up."""

@@ -1,0 +1,227 @@
+"""Every seam of the engine on one page, with the small frozen dataclasses that cross them.
+
+A component is anything that has the one method its protocol names. All are async; none has a sync twin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from datasets.schema import Dialog, Message, Operation, Role, Score, Source, Step
+
+ModelRole = Literal["instruction", "correspondent", "respondent", "judge"]
+
+
+# -- models ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message of a request: a role and its text."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """What is asked of a model. `schema` asks for JSON of that JSON schema, named `schema_name`."""
+
+    operation: Operation
+    turns: tuple[Turn, ...]
+    temperature: float | None = None
+    max_tokens: int | None = None
+    schema: Mapping[str, Any] | None = None
+    schema_name: str = "reply"
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model answered. Token counts are the server's own; `latency` is in seconds, of the successful try."""
+
+    text: str
+    model: str
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    latency: float = 0.0
+    finish_reason: str = "stop"
+    reasoning: str = ""
+    tries: int = 1
+
+
+class ChatModel(Protocol):
+    """Raises FatalError, TransientError or BadReply."""
+
+    async def complete(self, request: ChatRequest) -> Completion: ...
+
+
+class Embedder(Protocol):
+    async def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """One vector a text, in the order of the texts."""
+        ...
+
+
+# -- what a dialog is made from -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PersonaSketch:
+    name: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What one dialog is asked to be. The same brief with the same seed asks for the same thing."""
+
+    seed: int
+    turns: int
+    contexts: tuple[Source, ...] = ()
+    persona: PersonaSketch | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """The first thing that the simulated user says."""
+
+    text: str
+
+
+class InstructionGenerator(Protocol):
+    async def propose(self, brief: Brief, calls: CallLog) -> Instruction: ...
+
+
+class Retriever(Protocol):
+    async def retrieve(self, query: str) -> tuple[Source, ...]:
+        """The passages for a query, best first; an empty tuple is a miss."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ModifiedPrompt:
+    """The respondent's system prompt for one answer, and the passages that it was given."""
+
+    text: str
+    sources: tuple[Source, ...] = ()
+
+
+class PromptModifier(Protocol):
+    async def modify(self, prompt: str, brief: Brief, query: str) -> ModifiedPrompt:
+        """`query` is the user's latest message."""
+        ...
+
+
+class Simulator(Protocol):
+    """The correspondent: a simulated user."""
+
+    async def ask(self, brief: Brief, messages: Sequence[Message], calls: CallLog) -> str:
+        """The user's next message after `messages`, which begin with the user's first and end with an answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an evaluator said of a dialog. `overall` is from 0 to 1."""
+
+    evaluator: str
+    model: str
+    scores: tuple[Score, ...]
+    overall: float | None
+    feedback: str = ""
+
+
+class Evaluator(Protocol):
+    async def judge(self, dialog: Dialog, brief: Brief, calls: CallLog) -> Verdict: ...
+
+
+class CallLog(Protocol):
+    """Through which a component speaks to its model: makes the call and keeps it for the trace and the ledger."""
+
+    async def complete(
+        self, model: ChatModel, request: ChatRequest, *, message: int | None = None, sources: tuple[Source, ...] = ()
+    ) -> Completion: ...
+
+
+# -- outcomes -------------------------------------------------------------------------------------------------------
+
+FailureKind = Literal["fatal", "transient", "dialog"]
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    dialog: Dialog
+    verdicts: tuple[Verdict, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A dialog that could not be made. `steps` are the calls that were paid for all the same."""
+
+    kind: FailureKind
+    error: str
+    steps: tuple[Step, ...] = ()
+
+
+Outcome = Made | Failed
+
+
+# -- many dialogs ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One claimed slot. `token` proves that the claim still holds when the outcome lands."""
+
+    slot: int
+    token: str
+    brief: Brief
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    job: Job
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """What the runner is to do now, as its desk sees it."""
+
+    state: Literal["go", "drain", "abort"] = "go"
+    in_flight: int = 1
+    """How many dialogs this runner may have in flight."""
+
+
+class Desk(Protocol):
+    """Where a runner gets its work and brings its results: rows of a database, or a list in memory."""
+
+    async def claim(self, limit: int) -> Sequence[Job]:
+        """Up to `limit` jobs; none means that there is nothing to claim now."""
+        ...
+
+    async def land(self, landings: Sequence[Landing]) -> None:
+        """Commit outcomes, all or none. Those whose claim no longer holds are dropped."""
+        ...
+
+    async def orders(self) -> Orders:
+        """Asked about twice a second. Also renews the claims of jobs in flight."""
+        ...
+
+    async def release(self, jobs: Sequence[Job]) -> None:
+        """Give unfinished jobs back, to be claimed again."""
+        ...
+
+
+Produce = Callable[[Job], Awaitable[Outcome]]
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a runner did: counts of outcomes by kind."""
+
+    made: int = 0
+    failed: int = 0
+    errors: dict[str, int] = field(default_factory=dict)

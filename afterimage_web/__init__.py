@@ -1,0 +1,1 @@
+"""The switchboard: settings, addresses, and the processes. It knows no business words."""

@@ -1,0 +1,41 @@
+"""Files made from conversations."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .people import Project, User
+
+
+class Export(models.Model):
+    """A file of the conversations that a filter matched, written by a task."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", "Waiting"
+        WRITING = "writing", "Writing"
+        READY = "ready", "Ready"
+        FAILED = "failed", "Failed"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="exports")
+    format = models.CharField(max_length=20)
+    filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
+    options = models.JSONField(default=dict, help_text="Format options, for example system_prompt.")
+    state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    rows = models.PositiveIntegerField(default=0, help_text="Conversations to write, counted when it was asked for.")
+    rows_written = models.PositiveIntegerField(default=0)
+    skipped = models.PositiveIntegerField(default=0, help_text="Conversations that the format cannot hold.")
+    offline = models.BooleanField(default=False, help_text="Whether any row was written by the offline model.")
+    file = models.FileField(upload_to="exports/", max_length=200, blank=True)
+    size = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(blank=True)
+    lease_until = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+    finished = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+
+    def __str__(self) -> str:
+        return f"Export {self.pk}"

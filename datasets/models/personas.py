@@ -1,0 +1,80 @@
+"""Who speaks: personas of the simulated user, and prompts of both sides, with every version kept."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .people import Project, User
+
+
+class Persona(models.Model):
+    """A person whom the correspondent plays. The text lives in its versions; `current` is the one in use."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="personas")
+    name = models.CharField(max_length=100)
+    current = models.OneToOneField("PersonaVersion", models.PROTECT, null=True, related_name="+")
+    archived = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_persona_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PersonaVersion(models.Model):
+    persona = models.ForeignKey(Persona, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    description = models.TextField(help_text="Who this person is, what they know and what they want. A few sentences.")
+    features = models.JSONField(default=dict, blank=True, help_text="Named traits, for example role or tone.")
+    author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["persona", "number"], name="one_persona_version_a_number")]
+
+    def __str__(self) -> str:
+        return f"{self.persona} v{self.number}"
+
+
+class PromptRole(models.TextChoices):
+    RESPONDENT = "respondent", "Respondent: the assistant"
+    CORRESPONDENT = "correspondent", "Correspondent: the simulated user"
+    INSTRUCTION = "instruction", "Instruction writer: the first question"
+
+
+class Prompt(models.Model):
+    """A named prompt for one role. The text lives in its versions; `current` is the one in use."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="prompts")
+    name = models.CharField(max_length=100)
+    role = models.CharField(max_length=15, choices=PromptRole)
+    current = models.OneToOneField("PromptVersion", models.PROTECT, null=True, related_name="+")
+    archived = models.BooleanField(default=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["role", "name"]
+        constraints = [models.UniqueConstraint(fields=["project", "role", "name"], name="one_prompt_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class PromptVersion(models.Model):
+    prompt = models.ForeignKey(Prompt, models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    text = models.TextField()
+    note = models.CharField(max_length=200, blank=True, help_text="What changed, in a few words.")
+    author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-number"]
+        constraints = [models.UniqueConstraint(fields=["prompt", "number"], name="one_prompt_version_a_number")]
+
+    def __str__(self) -> str:
+        return f"{self.prompt} v{self.number}"

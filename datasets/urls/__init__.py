@@ -1,0 +1,14 @@
+"""The pages of the archive, room by room."""
+
+from . import conversations, corpora, exports, people, personas, projects, prompts
+
+app_name = "datasets"
+urlpatterns = [
+    *projects.urlpatterns,
+    *people.urlpatterns,
+    *corpora.urlpatterns,
+    *personas.urlpatterns,
+    *prompts.urlpatterns,
+    *conversations.urlpatterns,
+    *exports.urlpatterns,
+]

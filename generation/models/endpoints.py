@@ -1,0 +1,98 @@
+"""Model servers, their keys and their prices."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+
+from datasets.models import Corpus, Project
+from generation import secrets
+
+OFFLINE = "offline"
+
+
+class Endpoint(models.Model):
+    """A server that speaks the OpenAI API, or the offline model (preset `offline`, no address, no key)."""
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="endpoints")
+    name = models.CharField(max_length=100)
+    preset = models.CharField(max_length=20, help_text="Key of generation.engine.providers.presets.PRESETS.")
+    base_url = models.URLField(max_length=300, blank=True)
+    chat_model = models.CharField(max_length=150, blank=True, help_text="The model used unless a recipe names another.")
+    embedding_model = models.CharField(max_length=150, blank=True)
+    timeout = models.PositiveIntegerField(
+        default=120,
+        validators=[MinValueValidator(1), MaxValueValidator(3600)],
+        help_text="Seconds to wait for a reply.",
+    )
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_endpoint_a_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_offline(self) -> bool:
+        return self.preset == OFFLINE
+
+    def price_of(self, model: str) -> tuple[Decimal, Decimal]:
+        """Price of a million prompt and completion tokens of `model`; zeros when none is set."""
+        price = self.prices.filter(model__in=[model, ""]).order_by("-model").first()
+        return (price.prompt, price.completion) if price else (Decimal(0), Decimal(0))
+
+
+class EndpointKey(models.Model):
+    """One API key of an endpoint, encrypted; only its last characters are ever shown."""
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="keys")
+    ciphertext = models.BinaryField(editable=False)
+    hint = models.CharField(max_length=8, editable=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"…{self.hint}"
+
+    @classmethod
+    def seal(cls, endpoint: Endpoint, secret: str) -> EndpointKey:
+        """An unsaved row that holds `secret`, encrypted."""
+        hint = secret[-4:] if len(secret) >= 12 else ""
+        return cls(endpoint=endpoint, ciphertext=secrets.encrypt(secret), hint=hint)
+
+    def reveal(self) -> str:
+        return secrets.decrypt(self.ciphertext)
+
+
+class Price(models.Model):
+    """What a million tokens of a model cost. An empty model name stands for every other model of the endpoint."""
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="prices")
+    model = models.CharField(max_length=150, blank=True)
+    prompt = models.DecimalField(max_digits=12, decimal_places=6, validators=[MinValueValidator(0)])
+    completion = models.DecimalField(max_digits=12, decimal_places=6, validators=[MinValueValidator(0)])
+
+    class Meta:
+        ordering = ["model"]
+        constraints = [models.UniqueConstraint(fields=["endpoint", "model"], name="one_price_a_model")]
+
+    def __str__(self) -> str:
+        return self.model or "any model"
+
+
+class CorpusEmbedding(models.Model):
+    """Which endpoint turns a corpus's passages into dense vectors. A corpus without one is searched by words alone."""
+
+    corpus = models.OneToOneField(Corpus, models.CASCADE, related_name="embedding")
+    endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="embeddings")
+    model = models.CharField(max_length=150)
+    size = models.PositiveIntegerField(help_text="Numbers in one vector.")
+
+    def __str__(self) -> str:
+        return f"{self.corpus}: {self.model}"

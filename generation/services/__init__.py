@@ -1,0 +1,1 @@
+"""What the press does when more than one table is meant."""

@@ -1,0 +1,11 @@
+"""What a service refuses, in a sentence that a page can show."""
+
+from __future__ import annotations
+
+
+class Refused(Exception):
+    """The request cannot be done as it stands; `str(error)` says why and what to do."""
+
+    def __init__(self, sentence: str, *, field: str = "") -> None:
+        super().__init__(sentence)
+        self.field = field

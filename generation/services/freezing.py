@@ -1,0 +1,81 @@
+"""From a recipe's ids to the texts, names and prices that they mean now, all of the same project."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from datasets.models import Persona, Project, Prompt, PromptRole
+from generation.engine.protocols import ModelRole
+from generation.engine.recipe import ModelChoice, Recipe
+from generation.frozen import Frozen, FrozenModel, FrozenText
+from generation.models import Endpoint
+
+from .errors import Refused
+
+
+def freeze(*, project: Project, spec: Recipe) -> Frozen:
+    """Raises Refused, naming the field, when an id is not of this project."""
+    return Frozen(
+        corpus_name=_corpus_name(project, spec),
+        respondent=_prompt(project, spec.respondent_prompt, PromptRole.RESPONDENT),
+        correspondent=_optional_prompt(project, spec.correspondent_prompt, PromptRole.CORRESPONDENT),
+        instruction=_optional_prompt(project, spec.instruction_prompt, PromptRole.INSTRUCTION),
+        personas=_personas(project.personas.filter(pk__in=spec.personas), spec),
+        models={role: _model(project, role, choice) for role, choice in spec.models.items()},
+    )
+
+
+def _corpus_name(project: Project, spec: Recipe) -> str:
+    if spec.corpus is None:
+        return ""
+    name = project.corpora.filter(pk=spec.corpus).values_list("name", flat=True).first()
+    if name is None:
+        raise Refused("That corpus is not in this project: choose another.", field="corpus")
+    return name
+
+
+def _prompt(project: Project, pk: int, role: PromptRole) -> FrozenText:
+    prompt: Prompt | None = project.prompts.select_related("current").filter(pk=pk, role=role).first()
+    if prompt is None or prompt.current is None:
+        raise Refused(f"That {role} prompt is not in this project: choose another.", field=f"{role}_prompt")
+    return FrozenText(id=prompt.pk, name=prompt.name, version=prompt.current.number, text=prompt.current.text)
+
+
+def _optional_prompt(project: Project, pk: int | None, role: PromptRole) -> FrozenText | None:
+    return None if pk is None else _prompt(project, pk, role)
+
+
+def _personas(found: QuerySet[Persona], spec: Recipe) -> dict[int, FrozenText]:
+    rows = {persona.pk: persona for persona in found.select_related("current") if persona.current}
+    if len(rows) != len(set(spec.personas)):
+        raise Refused("One of those personas is not in this project: choose again.", field="personas")
+    return {
+        pk: FrozenText(
+            id=pk, name=row.name, version=row.current.number, text=describe(row.current.description, row.current.features)
+        )
+        for pk, row in rows.items()
+    }
+
+
+def describe(description: str, features: dict[str, object]) -> str:
+    """A persona in words: its description, then its named traits."""
+    traits = [f"- {name.replace('_', ' ')}: {value}" for name, value in features.items()]
+    return "\n".join([description.strip(), *traits])
+
+
+def _model(project: Project, role: ModelRole, choice: ModelChoice) -> FrozenModel:
+    endpoint: Endpoint | None = project.endpoints.filter(pk=choice.endpoint).first()
+    if endpoint is None:
+        raise Refused(f"The endpoint for the {role} is not in this project: choose another.", field="models")
+    model = choice.model or endpoint.chat_model
+    if not model:
+        raise Refused(f"Name a model for the {role}: “{endpoint}” has no default one.", field="models")
+    prompt_price, completion_price = endpoint.price_of(model)
+    return FrozenModel(
+        endpoint=endpoint.pk,
+        endpoint_name=endpoint.name,
+        model=model,
+        offline=endpoint.is_offline,
+        prompt_price=prompt_price,
+        completion_price=completion_price,
+    )

@@ -1,0 +1,166 @@
+"""The life of a run, from launch to its end, as changes of rows."""
+
+from __future__ import annotations
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from datasets.models import Activity, Batch, Passage, Project, User
+from generation.engine import sampling
+from generation.engine.recipe import Recipe as RecipeSpec
+from generation.frozen import Frozen
+from generation.models import Recipe, Run, Slot
+
+from .errors import Refused
+from .freezing import freeze
+
+CHUNK = 5_000
+OPEN = [Slot.State.PENDING, Slot.State.RUNNING]
+
+
+@transaction.atomic
+def start_run(
+    *, project: Project, spec: RecipeSpec, user: User | None, name: str = "", recipe: Recipe | None = None
+) -> Run:
+    """A launched run with all of its slots, each with its seed, turns, persona and reserved passages."""
+    frozen = freeze(project=project, spec=spec)
+    passages = _passages_of(spec)
+    run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe)
+    plans = sampling.plan(
+        spec.conversations,
+        seed=spec.seed,
+        max_turns=spec.max_turns,
+        passages=passages,
+        contexts=spec.contexts,
+        personas=spec.personas,
+    )
+    for start in range(0, len(plans), CHUNK):
+        Slot.objects.bulk_create(
+            Slot(
+                run=run,
+                index=start + offset,
+                seed=plan.seed,
+                turns=plan.turns,
+                context=list(plan.contexts),
+                persona_id=plan.persona,
+            )
+            for offset, plan in enumerate(plans[start : start + CHUNK])
+        )
+    return run
+
+
+def _passages_of(spec: RecipeSpec) -> list[int]:
+    if spec.corpus is None:
+        return []
+    passages = list(Passage.objects.filter(corpus=spec.corpus).order_by("pk").values_list("pk", flat=True))
+    if not passages:
+        raise Refused("This corpus has no passages yet: add documents and wait until they are read.", field="corpus")
+    return passages
+
+
+def _create_run(
+    *, project: Project, spec: RecipeSpec, frozen: Frozen, user: User | None, name: str, recipe: Recipe | None
+) -> Run:
+    name = name.strip() or f"{frozen.corpus_name or 'Ungrounded'} · {timezone.localtime():%d %b %H:%M}"
+    batch = Batch.objects.create(project=project, kind=Batch.Kind.RUN, name=name[:120])
+    run = Run.objects.create(
+        project=project,
+        batch=batch,
+        name=batch.name,
+        recipe=recipe,
+        corpus_id=spec.corpus,
+        spec=spec.model_dump(mode="json"),
+        frozen=frozen.model_dump(mode="json"),
+        offline=frozen.offline,
+        slots_total=spec.conversations,
+        created_by=user,
+    )
+    note(run, user, f"launched the run “{run.name}” of {run.slots_total} conversations")
+    return run
+
+
+def note(run: Run, user: User | None, text: str) -> None:
+    Activity.objects.create(
+        project_id=run.project_id, actor=user, text=text[:300], path=f"/p/{run.project.slug}/runs/{run.pk}/"
+    )
+
+
+def _change_state(run: Run, *, to: str, among: list[str], reason: str = "", end: bool = False) -> bool:
+    """Move the run on if it still stands in one of `among`. False: somebody else moved it first."""
+    finished = timezone.now() if end else None
+    changed = Run.objects.filter(pk=run.pk, state__in=among).update(state=to, reason=reason, finished=finished)
+    run.refresh_from_db()
+    return changed == 1
+
+
+def pause_run(*, run: Run, user: User) -> None:
+    """No new conversation starts; those in flight are finished."""
+    if _change_state(run, to=Run.State.PAUSED, among=[Run.State.RUNNING]):
+        note(run, user, f"paused the run “{run.name}”")
+
+
+def resume_run(*, run: Run, user: User) -> None:
+    """Carry on after a pause, a stop or a failure that has been mended."""
+    if run.slots_open == 0:
+        raise Refused("Nothing is left to do in this run; “Retry failed” tries its failed conversations again.")
+    among = [Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
+    if _change_state(run, to=Run.State.RUNNING, among=among):
+        note(run, user, f"resumed the run “{run.name}”")
+
+
+@transaction.atomic
+def cancel_run(*, run: Run, user: User) -> None:
+    """Stop for good: what is in flight is dropped, what has landed stays."""
+    among = [Run.State.RUNNING, Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
+    if _change_state(run, to=Run.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True):
+        run.slots.filter(state__in=OPEN).update(state=Slot.State.CANCELLED, lease_token=None, lease_until=None)
+        note(run, user, f"cancelled the run “{run.name}”")
+
+
+@transaction.atomic
+def retry_failed(*, run: Run, user: User) -> int:
+    """Open the failed slots again. Returns how many there were."""
+    if run.state == Run.State.CANCELLED:
+        raise Refused("A cancelled run stays cancelled: launch a new one with the same recipe.")
+    Run.objects.select_for_update().get(pk=run.pk)
+    count = run.slots.filter(state=Slot.State.FAILED).update(
+        state=Slot.State.PENDING, attempts=0, error="", error_kind="", not_before=None
+    )
+    if count:
+        Run.objects.filter(pk=run.pk).update(
+            slots_failed=F("slots_failed") - count, state=Run.State.RUNNING, reason="", finished=None
+        )
+        note(run, user, f"asked for {count} failed conversations of “{run.name}” again")
+    run.refresh_from_db()
+    return count
+
+
+def raise_budget(*, run: Run, user: User, tokens: int | None, money: str | None) -> None:
+    """Give a run a new budget (None is no limit); the recipe that it was launched from stays as it is."""
+    spec = RecipeSpec.model_validate({**run.spec, "budget": {"tokens": tokens, "money": money}})
+    Run.objects.filter(pk=run.pk).update(spec=spec.model_dump(mode="json"))
+    run.refresh_from_db()
+    note(run, user, f"changed the budget of the run “{run.name}”")
+
+
+def stop_run(*, run: Run, reason: str) -> None:
+    """A stopping rule was met: no new conversation starts, and the page says why."""
+    _change_state(run, to=Run.State.STOPPED, among=[Run.State.RUNNING], reason=reason, end=True)
+
+
+def fail_run(*, run: Run, reason: str) -> None:
+    """Something only a person can mend, such as a refused key."""
+    _change_state(run, to=Run.State.FAILED, among=[Run.State.RUNNING], reason=reason, end=True)
+
+
+def finish_run(*, run: Run) -> bool:
+    """Close the run if every slot has ended. A run that made nothing has failed, whatever else it did."""
+    run.refresh_from_db()
+    if run.state not in (Run.State.RUNNING, Run.State.PAUSED) or run.slots_open > 0:
+        return False
+    if run.slots_done == 0:
+        last = run.slots.filter(state=Slot.State.FAILED).order_by("-updated").values_list("error", flat=True).first()
+        reason = f"No conversation could be made. The last error: {last}"
+        return _change_state(run, to=Run.State.FAILED, among=[run.state], reason=reason, end=True)
+    return _change_state(run, to=Run.State.DONE, among=[run.state], end=True)

@@ -10,7 +10,7 @@ from generation.engine.recipe import ModelChoice, Recipe
 from generation.frozen import Frozen, FrozenModel, FrozenText
 from generation.models import Endpoint
 
-from .errors import Refused
+from datasets.services.errors import Refused
 
 
 def freeze(*, project: Project, spec: Recipe) -> Frozen:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from collections.abc import Sequence
+
+from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
@@ -12,10 +14,9 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Frozen
 from generation.models import Recipe, Run, Slot
 
-from .errors import Refused
+from datasets.services.errors import Refused
 from .freezing import freeze
 
-CHUNK = 5_000
 OPEN = [Slot.State.PENDING, Slot.State.RUNNING]
 
 
@@ -35,19 +36,18 @@ def start_run(
         contexts=spec.contexts,
         personas=spec.personas,
     )
-    for start in range(0, len(plans), CHUNK):
-        Slot.objects.bulk_create(
-            Slot(
-                run=run,
-                index=start + offset,
-                seed=plan.seed,
-                turns=plan.turns,
-                context=list(plan.contexts),
-                persona_id=plan.persona,
-            )
-            for offset, plan in enumerate(plans[start : start + CHUNK])
-        )
+    _write_slots(run, plans)
     return run
+
+
+def _write_slots(run: Run, plans: Sequence[sampling.SlotPlan]) -> None:
+    """By COPY: a hundred thousand slots take a second, inside the request that launches them."""
+    columns = "run_id, index, seed, turns, context, persona_id, state, attempts, error_kind, error, updated"
+    now = timezone.now()
+    with connection.cursor() as cursor, cursor.copy(f"COPY generation_slot ({columns}) FROM STDIN") as copy:
+        for index, plan in enumerate(plans):
+            row = (run.pk, index, plan.seed, plan.turns, list(plan.contexts), plan.persona)
+            copy.write_row((*row, Slot.State.PENDING.value, 0, "", "", now))
 
 
 def _passages_of(spec: RecipeSpec) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class Refused(Exception):
-    """The request cannot be done as it stands; `str(error)` says why and what to do."""
+    """The request cannot be done as it stands; `str(error)` says why and what to do. `field` names the form field."""
 
     def __init__(self, sentence: str, *, field: str = "") -> None:
         super().__init__(sentence)

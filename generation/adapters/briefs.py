@@ -1,0 +1,48 @@
+"""From slots to briefs: the reserved passages and the persona, as the engine wants them."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from datasets.models import Passage
+from datasets.schema import Source
+from generation.engine.protocols import Brief, PersonaSketch
+from generation.frozen import Frozen
+from generation.models import Run, Slot
+
+
+def briefs_for(run: Run, frozen: Frozen, slots: Sequence[Slot]) -> list[Brief]:
+    """One brief a slot, in order. A passage that has been replaced since the launch gives way to another of the corpus."""
+    sources = _sources({pk for slot in slots for pk in slot.context})
+    return [_brief(frozen, slot, _contexts(run, slot, sources)) for slot in slots]
+
+
+def _brief(frozen: Frozen, slot: Slot, contexts: tuple[Source, ...]) -> Brief:
+    persona = frozen.personas.get(slot.persona_id) if slot.persona_id else None
+    sketch = PersonaSketch(name=persona.name, description=persona.text) if persona else None
+    return Brief(seed=slot.seed, turns=slot.turns, contexts=contexts, persona=sketch)
+
+
+def _contexts(run: Run, slot: Slot, sources: dict[int, Source]) -> tuple[Source, ...]:
+    found = [sources[pk] for pk in slot.context if pk in sources]
+    gone = len(slot.context) - len(found)
+    if gone:
+        found += _substitutes(run, slot, gone)
+    return tuple(found)
+
+
+def _substitutes(run: Run, slot: Slot, count: int) -> list[Source]:
+    """Drawn with the slot's own seed, so that the same slot draws the same ones again."""
+    pks = list(Passage.objects.filter(corpus=run.corpus_id).order_by("pk").values_list("pk", flat=True))
+    chosen = random.Random(slot.seed).sample(pks, min(count, len(pks)))  # noqa: S311 - a draw, not a secret
+    found = _sources(set(chosen))
+    return [found[pk] for pk in chosen if pk in found]
+
+
+def _sources(pks: set[int]) -> dict[int, Source]:
+    rows = Passage.objects.filter(pk__in=pks).values_list(
+        "pk", "document_id", "document__title", "text", "start", "end", "page", "heading"
+    )
+    names = ("passage", "document", "title", "text", "start", "end", "page", "heading")
+    return {row[0]: Source(**dict(zip(names, row, strict=True))) for row in rows}

@@ -1,0 +1,183 @@
+"""How finished dialogs become rows: all that came in together, in one transaction, for claims that still hold."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from decimal import Decimal
+
+from django.db import connection, transaction
+from django.db.models import F
+from django.utils import timezone
+
+from datasets.models import Conversation, Judgement, Origin, Version
+from datasets.schema import Dialog, Step
+from datasets.services.conversations import opening_of, search_vector
+from generation.engine.protocols import Failed, Job, Landing, Made
+from generation.frozen import ROLE_OF, Frozen
+from generation.models import Call, Run, Slot
+
+from .claims import MAX_ATTEMPTS
+
+RETRY_AFTER = timedelta(seconds=20)
+"""How long a slot that failed for a passing reason waits for its next attempt, times the attempts so far."""
+
+
+@dataclass(slots=True)
+class Landed:
+    """What a landing changed. `fatal` is the message of an error that only a person can mend."""
+
+    made: int = 0
+    failed: int = 0
+    fatal: str = ""
+    dropped: int = 0
+    spent: Counter[str] = field(default_factory=Counter)
+
+
+@transaction.atomic
+def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing]) -> Landed:
+    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again."""
+    slots = _held([landing.job for landing in landings])
+    kept = [landing for landing in landings if landing.job.slot in slots]
+    landed = Landed(dropped=len(landings) - len(kept))
+    made = [(slots[item.job.slot], item.outcome) for item in kept if isinstance(item.outcome, Made)]
+    failed = [(slots[item.job.slot], item.outcome) for item in kept if isinstance(item.outcome, Failed)]
+    _write_conversations(run, frozen, made)
+    for slot, outcome in failed:
+        _fail(slot, outcome, landed)
+    _close(list(slots.values()))
+    landed.made = len(made)
+    _write_calls(run, frozen, _steps(made, failed), landed)
+    return landed
+
+
+def _held(jobs: Sequence[Job]) -> dict[int, Slot]:
+    """The slots of the jobs that still hold their claim, locked, by primary key."""
+    tokens = {job.slot: job.token for job in jobs}
+    rows = Slot.objects.select_for_update().filter(pk__in=tokens, state=Slot.State.RUNNING).order_by("pk")
+    return {slot.pk: slot for slot in rows if str(slot.lease_token) == tokens[slot.pk]}
+
+
+def _ids(model: type[Conversation | Version], count: int) -> list[int]:
+    """Primary keys taken ahead, so that rows that point to each other can be inserted at once."""
+    with connection.cursor() as cursor:
+        sequence = f"pg_get_serial_sequence('{model._meta.db_table}', 'id')"
+        cursor.execute(f"SELECT nextval({sequence}::regclass) FROM generate_series(1, %s)", [count])
+        return [pk for (pk,) in cursor.fetchall()]
+
+
+def _write_conversations(run: Run, frozen: Frozen, made: Sequence[tuple[Slot, Made]]) -> None:
+    if not made:
+        return
+    keys = list(zip(_ids(Conversation, len(made)), _ids(Version, len(made)), strict=True))
+    rows = [(slot, outcome, *pair) for (slot, outcome), pair in zip(made, keys, strict=True)]
+    Conversation.objects.bulk_create(
+        _conversation(run, frozen, slot, outcome, pk, head) for slot, outcome, pk, head in rows
+    )
+    Version.objects.bulk_create(_version(outcome.dialog, pk, head) for _, outcome, pk, head in rows)
+    Judgement.objects.bulk_create(judgement for _, outcome, _, head in rows for judgement in _judgements(outcome, head))
+    for slot, _, pk, _ in rows:
+        slot.state, slot.conversation_id, slot.error, slot.error_kind = Slot.State.DONE, pk, "", ""
+
+
+def _conversation(run: Run, frozen: Frozen, slot: Slot, outcome: Made, pk: int, head: int) -> Conversation:
+    dialog = outcome.dialog
+    return Conversation(
+        pk=pk,
+        head_id=head,
+        project_id=run.project_id,
+        batch_id=run.batch_id,
+        persona_id=slot.persona_id,
+        opening=opening_of(dialog),
+        turns=dialog.turns,
+        score=next((verdict.overall for verdict in outcome.verdicts), None),
+        offline=frozen.offline,
+        search=search_vector(dialog),
+    )
+
+
+def _version(dialog: Dialog, conversation: int, pk: int) -> Version:
+    return Version(
+        pk=pk,
+        conversation_id=conversation,
+        origin=Origin.GENERATED,
+        system_prompt=dialog.system_prompt,
+        persona=dialog.persona,
+        messages=[message.model_dump(mode="json", exclude_defaults=True) for message in dialog.messages],
+        trace=dialog.trace.model_dump(mode="json", exclude_defaults=True),
+    )
+
+
+def _judgements(outcome: Made, version: int) -> Iterable[Judgement]:
+    for verdict in outcome.verdicts:
+        yield Judgement(
+            version_id=version,
+            evaluator=verdict.evaluator,
+            model=verdict.model,
+            overall=verdict.overall,
+            scores=[score.model_dump(mode="json") for score in verdict.scores],
+            feedback=verdict.feedback,
+        )
+
+
+def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
+    """A passing failure waits for another attempt; a fatal one leaves the slot open for when the run is resumed."""
+    slot.error, slot.error_kind = outcome.error, outcome.kind
+    if outcome.kind == "fatal":
+        slot.state, slot.attempts = Slot.State.PENDING, max(0, slot.attempts - 1)
+        landed.fatal = outcome.error
+    elif outcome.kind == "transient" and slot.attempts < MAX_ATTEMPTS:
+        slot.state, slot.not_before = Slot.State.PENDING, timezone.now() + RETRY_AFTER * slot.attempts
+    else:
+        slot.state = Slot.State.FAILED
+        landed.failed += 1
+
+
+def _close(slots: Sequence[Slot]) -> None:
+    now = timezone.now()
+    for slot in slots:
+        slot.lease_token, slot.lease_until, slot.updated = None, None, now
+    fields = ["state", "conversation", "error", "error_kind", "attempts", "not_before"]
+    Slot.objects.bulk_update(slots, [*fields, "lease_token", "lease_until", "updated"])
+
+
+def _steps(
+    made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Failed]]
+) -> Iterable[tuple[Slot, Step]]:
+    for slot, outcome in made:
+        yield from ((slot, step) for step in outcome.dialog.trace.steps)
+    for slot, failure in failed:
+        yield from ((slot, step) for step in failure.steps)
+
+
+def _write_calls(run: Run, frozen: Frozen, steps: Iterable[tuple[Slot, Step]], landed: Landed) -> None:
+    """The ledger's lines, and the run's counters in the same transaction."""
+    calls = [_call(run, frozen, slot, step) for slot, step in steps]
+    Call.objects.bulk_create(calls)
+    Run.objects.filter(pk=run.pk).update(
+        slots_done=F("slots_done") + landed.made,
+        slots_failed=F("slots_failed") + landed.failed,
+        calls=F("calls") + len(calls),
+        prompt_tokens=F("prompt_tokens") + sum(call.prompt_tokens for call in calls),
+        completion_tokens=F("completion_tokens") + sum(call.completion_tokens for call in calls),
+        cost=F("cost") + sum((call.cost for call in calls), Decimal(0)),
+    )
+
+
+def _call(run: Run, frozen: Frozen, slot: Slot, step: Step) -> Call:
+    model = frozen.models[ROLE_OF[step.operation]]
+    return Call(
+        project_id=run.project_id,
+        run_id=run.pk,
+        slot=slot.index,
+        endpoint_id=model.endpoint,
+        operation=step.operation,
+        model=step.model,
+        prompt_tokens=step.prompt_tokens,
+        completion_tokens=step.completion_tokens,
+        latency_ms=step.latency_ms,
+        tries=step.tries,
+        cost=model.cost(step.prompt_tokens, step.completion_tokens),
+    )

@@ -1,0 +1,69 @@
+"""Which worker processes pull a run right now, so that they share its concurrency. Kept in Redis while it is fresh.
+
+Losing this board costs nothing but a moment of uneven sharing: claims are leases in the database.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import socket
+import time
+import uuid
+
+from datasets.pulse import board
+
+FRESH = 6
+"""Seconds for which a puller counts after its last sign."""
+DIALOGS_A_PULLER = 64
+"""More dialogs in flight than this are worth a second worker process."""
+
+
+def _key(run_id: int) -> str:
+    return f"run:{run_id}:pullers"
+
+
+def pullers_wanted(concurrency: int) -> int:
+    return math.ceil(concurrency / DIALOGS_A_PULLER)
+
+
+def pullers_of(run_id: int) -> int:
+    return board().zcount(_key(run_id), time.time() - FRESH, "+inf")
+
+
+class Puller:
+    """One worker process at work on one run."""
+
+    def __init__(self, run_id: int) -> None:
+        self.run_id = run_id
+        self.name = uuid.uuid4().hex
+
+    def share(self, concurrency: int) -> int:
+        """How many dialogs this process may have in flight, and a sign that it is alive."""
+        pipe = board().pipeline()
+        pipe.zadd(_key(self.run_id), {self.name: time.time()})
+        pipe.zremrangebyscore(_key(self.run_id), "-inf", time.time() - FRESH)
+        pipe.zcard(_key(self.run_id))
+        pipe.expire(_key(self.run_id), 60)
+        *_, count, _ = pipe.execute()
+        return math.ceil(concurrency / max(1, count))
+
+    def leave(self) -> None:
+        board().zrem(_key(self.run_id), self.name)
+
+
+# -- shutting down ------------------------------------------------------------------------------------------------------
+
+
+def _closing_key(parent: int) -> str:
+    return f"closing:{socket.gethostname()}:{parent}"
+
+
+def announce_closing() -> None:
+    """Said by a worker's parent process when it is asked to stop, so that its children give their claims back."""
+    board().set(_closing_key(os.getpid()), 1, ex=120)
+
+
+def is_closing() -> bool:
+    """Whether the parent of this worker process has been asked to stop, or is gone."""
+    return bool(board().exists(_closing_key(os.getppid())))

@@ -1,4 +1,4 @@
-"""The Celery application, and the pulse by which pages know that a worker listens."""
+"""The Celery application, the pulse by which pages know that a worker listens, and the word that it is closing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,15 @@ app.autodiscover_tasks()
 @signals.worker_ready.connect
 @signals.heartbeat_sent.connect
 def show_pulse(**_: object) -> None:
-    """Say on the shared board which queues this worker process listens to."""
+    """Say on the shared board which queues this worker listens to."""
     from datasets import pulse
 
     pulse.beat(app.amqp.queues.consume_from)
+
+
+@signals.worker_shutting_down.connect
+def say_that_it_closes(**_: object) -> None:
+    """Lets the children give their claims back, so that another worker goes on at once."""
+    from generation.services import pullers
+
+    pullers.announce_closing()

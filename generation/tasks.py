@@ -1,1 +1,37 @@
 """Work that the press leaves to workers: ids in, None out. Each is safe to run twice and to be killed."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from .models import Run
+from .services import claims, pullers, pulling, trials
+
+
+@shared_task
+def tick() -> None:
+    """Beat's heartbeat: open what dead workers held, and call for workers where a run has too few."""
+    claims.reopen_lost_claims()
+    for run in Run.objects.filter(state=Run.State.RUNNING).order_by("pk"):
+        call_for_workers(run.pk, run.spec["concurrency"])
+    trials.fail_forgotten_trials()
+
+
+def call_for_workers(run_id: int, concurrency: int) -> None:
+    """One hint for each worker process that the run lacks. Hints expire: the next tick makes new ones."""
+    if not pulling.has_work(run_id=run_id):
+        return
+    for _ in range(pullers.pullers_wanted(concurrency) - pullers.pullers_of(run_id)):
+        pull_run.apply_async([run_id], expires=6)
+
+
+@shared_task
+def pull_run(run_id: int) -> None:
+    """Make conversations of a run until none is left, the run is stopped, or another run needs the room."""
+    pulling.pull(run_id=run_id)
+
+
+@shared_task
+def run_trial(trial_id: int) -> None:
+    """The test, preview or draft that somebody waits for."""
+    trials.carry_out(trial_id=trial_id)

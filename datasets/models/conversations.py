@@ -136,6 +136,7 @@ class Judgement(models.Model):
     overall = models.FloatField(null=True)
     scores = models.JSONField(default=list, help_text="`datasets.schema.Score` rows.")
     feedback = models.TextField(blank=True)
+    error = models.TextField(blank=True, help_text="Why there is no judgement, when the judge failed.")
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:

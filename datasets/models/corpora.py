@@ -2,10 +2,34 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Self
+
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from .people import Project, User
+
+
+class CorpusQuerySet(models.QuerySet["Corpus"]):
+    def with_totals(self) -> Self:
+        """Adds `file_total`, `document_total`, `passage_total`, `open_total` and `failed_total`, in one query."""
+        return self.annotate(
+            file_total=models.Count("files"),
+            document_total=Coalesce(models.Sum("files__document_count"), 0),
+            passage_total=Coalesce(models.Sum("files__passage_count"), 0),
+            open_total=models.Count("files", filter=models.Q(files__state__in=SourceFile.OPEN)),
+            failed_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.FAILED)),
+        )
+
+
+class CorpusManager(models.Manager.from_queryset(CorpusQuerySet)):
+    """Leaves out corpora that somebody deleted and a worker has yet to clear away."""
+
+    def get_queryset(self) -> CorpusQuerySet:
+        return super().get_queryset().filter(deleted=None)
 
 
 class Corpus(models.Model):
@@ -23,11 +47,19 @@ class Corpus(models.Model):
         default=150, validators=[MaxValueValidator(5_000)], help_text="Characters that neighbouring passages share."
     )
     created = models.DateTimeField(auto_now_add=True)
+    deleted = models.DateTimeField(null=True, editable=False, help_text="Since when it waits to be cleared away.")
+
+    objects = CorpusManager()
+    with_deleted = models.Manager()
 
     class Meta:
         ordering = ["name"]
         verbose_name_plural = "corpora"
-        constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_corpus_a_name")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["project", "name"], name="one_corpus_a_name", condition=models.Q(deleted=None)
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -43,6 +75,29 @@ def upload_path(source: SourceFile, filename: str) -> str:
     return f"corpora/{source.corpus_id}/{source.sha256}"
 
 
+class SourceFileQuerySet(models.QuerySet["SourceFile"]):
+    def open(self) -> Self:
+        """Those that a worker still has something to do for."""
+        return self.filter(state__in=SourceFile.OPEN)
+
+    def free(self, now: datetime) -> Self:
+        """Open ones that nobody holds at the moment."""
+        return self.open().filter(models.Q(lease_until=None) | models.Q(lease_until__lt=now))
+
+    def ask_reading(self, **changes: object) -> int:
+        """Have them read from the beginning; whoever reads them now is shut out. Returns how many there were."""
+        return self._begin(SourceFile.State.WAITING, **changes)
+
+    def ask_deleting(self) -> int:
+        """Have them cleared away; whoever reads them now is shut out."""
+        return self._begin(SourceFile.State.DELETING)
+
+    def _begin(self, state: str, **changes: object) -> int:
+        fresh = {"progress": 0, "error": "", "problems": [], "problem_count": 0, "attempts": 0, "lease_until": None}
+        fence = models.F("revision") + 1
+        return self.update(state=state, revision=fence, updated=timezone.now(), **fresh, **changes)
+
+
 class SourceFile(models.Model):
     """One uploaded file (or pasted text), and how far reading it has come."""
 
@@ -51,8 +106,11 @@ class SourceFile(models.Model):
         READING = "reading", "Reading"
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
+        DELETING = "deleting", "Deleting"
 
-    corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="files")
+    OPEN = (State.WAITING, State.READING, State.DELETING)
+
+    corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="files", db_index=False)
     name = models.CharField(max_length=255)
     file = models.FileField(upload_to=upload_path, max_length=200)
     size = models.PositiveBigIntegerField()
@@ -65,12 +123,20 @@ class SourceFile(models.Model):
     problem_count = models.PositiveIntegerField(default=0)
     document_count = models.PositiveIntegerField(default=0)
     passage_count = models.PositiveIntegerField(default=0)
-    revision = models.PositiveIntegerField(default=1, help_text="Grows each time the content or its cutting changes.")
-    lease_until = models.DateTimeField(null=True, blank=True)
+    revision = models.PositiveIntegerField(
+        default=1,
+        help_text="A fence: grows whenever the content, its cutting or its reader changes. Whoever began under an older "
+        "number may write nothing more.",
+    )
+    lease_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then it belongs to its reader, or rests before the next attempt."
+    )
     attempts = models.PositiveSmallIntegerField(default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
+
+    objects = SourceFileQuerySet.as_manager()
 
     class Meta:
         ordering = ["name"]
@@ -79,19 +145,23 @@ class SourceFile(models.Model):
             models.Index(
                 fields=["created"],
                 name="file_open",
-                condition=models.Q(state__in=["waiting", "reading"]),
+                condition=models.Q(state__in=["waiting", "reading", "deleting"]),
             )
         ]
 
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN
+
 
 class Document(models.Model):
     """One readable text: a whole PDF, or one row of a table. `key` tells the rows of a file apart."""
 
-    corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="documents")
-    source = models.ForeignKey(SourceFile, models.CASCADE, related_name="documents")
+    corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="documents", db_index=False)
+    source = models.ForeignKey(SourceFile, models.CASCADE, related_name="documents", db_index=False)
     key = models.CharField(max_length=200, blank=True)
     title = models.CharField(max_length=300)
     text = models.TextField()
@@ -99,12 +169,16 @@ class Document(models.Model):
     metadata = models.JSONField(default=dict)
     characters = models.PositiveIntegerField()
     passage_count = models.PositiveIntegerField(default=0)
+    revision = models.PositiveIntegerField(help_text="The revision of its file that it was last read from.")
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["source", "key"], name="one_document_a_key")]
-        indexes = [models.Index(fields=["corpus", "id"], name="document_by_corpus")]
+        indexes = [
+            models.Index(fields=["corpus", "id"], name="document_by_corpus"),
+            models.Index(fields=["source", "id"], name="document_by_source"),
+        ]
 
     def __str__(self) -> str:
         return self.title
@@ -113,8 +187,8 @@ class Document(models.Model):
 class Passage(models.Model):
     """A cut of a document: `document.text[start:end]`, with the page and heading that it stands under."""
 
-    corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="passages")
-    document = models.ForeignKey(Document, models.CASCADE, related_name="passages")
+    corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="passages", db_index=False)
+    document = models.ForeignKey(Document, models.CASCADE, related_name="passages", db_index=False)
     index = models.PositiveIntegerField()
     text = models.TextField()
     start = models.PositiveIntegerField()

@@ -1,0 +1,1 @@
+"""What the archive does when more than one table is meant."""

@@ -119,6 +119,7 @@ def _judgements(outcome: Made, version: int) -> Iterable[Judgement]:
             overall=verdict.overall,
             scores=[score.model_dump(mode="json") for score in verdict.scores],
             feedback=verdict.feedback,
+            error=verdict.error,
         )
 
 

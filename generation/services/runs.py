@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -40,13 +40,13 @@ def start_run(
     return run
 
 
-def _write_slots(run: Run, plans: Sequence[sampling.SlotPlan]) -> None:
+def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan]) -> None:
     """By COPY: a hundred thousand slots take a second, inside the request that launches them."""
     columns = "run_id, index, seed, turns, context, persona_id, state, attempts, error_kind, error, updated"
     now = timezone.now()
     with connection.cursor() as cursor, cursor.copy(f"COPY generation_slot ({columns}) FROM STDIN") as copy:
-        for index, plan in enumerate(plans):
-            row = (run.pk, index, plan.seed, plan.turns, list(plan.contexts), plan.persona)
+        for plan in plans:
+            row = (run.pk, plan.index, plan.seed, plan.turns, list(plan.contexts), plan.persona)
             copy.write_row((*row, Slot.State.PENDING.value, 0, "", "", now))
 
 

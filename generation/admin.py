@@ -1,0 +1,85 @@
+"""The press in the admin panel. What has been run can be read and never changed; keys are never shown."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin, TabularInline
+
+from datasets.admin import Deletable, HistoryInline, LargeTable, ReadOnly
+
+from . import models
+
+
+class KeyInline(HistoryInline):
+    """Keys can be withdrawn here; they are entered on the endpoint's page, which encrypts them."""
+
+    model = models.EndpointKey
+    fields = ["hint", "created"]
+    readonly_fields = ["hint", "created"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.is_superuser
+
+
+class PriceInline(TabularInline):
+    model = models.Price
+    extra = 0
+
+
+@admin.register(models.Endpoint)
+class EndpointAdmin(ModelAdmin):
+    list_display = ["name", "project", "preset", "base_url", "chat_model", "embedding_model"]
+    list_filter = ["preset", "project"]
+    search_fields = ["name", "base_url", "chat_model"]
+    readonly_fields = ["project"]
+    inlines = [KeyInline, PriceInline]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
+@admin.register(models.CorpusEmbedding)
+class CorpusEmbeddingAdmin(ReadOnly, ModelAdmin):
+    list_display = ["corpus", "endpoint", "model", "size"]
+    search_fields = ["corpus__name", "model"]
+    list_select_related = ["corpus", "endpoint"]
+
+
+@admin.register(models.Recipe)
+class RecipeAdmin(Deletable, ModelAdmin):
+    list_display = ["name", "project", "author", "updated"]
+    list_filter = ["project"]
+    search_fields = ["name"]
+    list_select_related = ["project", "author"]
+
+
+@admin.register(models.Run)
+class RunAdmin(ReadOnly, ModelAdmin):
+    list_display = ["name", "project", "state", "slots_done", "slots_failed", "slots_total", "calls", "cost", "created"]
+    list_filter = ["state", "offline", "project"]
+    search_fields = ["name", "=id"]
+    list_select_related = ["project"]
+
+
+@admin.register(models.Slot)
+class SlotAdmin(ReadOnly, LargeTable):
+    list_display = ["run", "index", "state", "turns", "attempts", "error_kind", "updated"]
+    list_filter = ["state", "error_kind"]
+    search_fields = ["=run__id", "error"]
+    list_select_related = ["run"]
+
+
+@admin.register(models.Call)
+class CallAdmin(ReadOnly, LargeTable):
+    list_display = ["created", "operation", "model", "prompt_tokens", "completion_tokens", "latency_ms", "tries", "cost"]
+    list_filter = ["operation", "project"]
+    search_fields = ["=run__id", "model"]
+
+
+@admin.register(models.Trial)
+class TrialAdmin(ReadOnly, LargeTable):
+    list_display = ["pk", "kind", "project", "state", "created_by", "created", "finished"]
+    list_filter = ["kind", "state", "project"]
+    search_fields = ["=id", "error"]
+    list_select_related = ["project", "created_by"]

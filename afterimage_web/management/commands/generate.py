@@ -1,0 +1,166 @@
+"""The main job without a browser: a folder of documents in, training conversations out."""
+
+from __future__ import annotations
+
+import threading
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.files import File
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from pydantic import ValidationError
+from tqdm import tqdm
+
+from afterimage_web import embedded
+from datasets.models import Corpus, Export, Project, PromptRole, SourceFile, User
+from datasets.services import corpora, exports, ingest
+from datasets.services.errors import Refused
+from datasets.services.projects import create_project
+from generation.engine.recipe import ModelChoice, Recipe
+from generation.models import Endpoint, Run
+from generation.services import pulling, runs
+
+PROJECT = "Command line"
+
+
+class Command(BaseCommand):
+    help = "Turn a folder of documents into training conversations, in one JSON line each."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("folder", type=Path, help="folder of documents; folders below it are read too")
+        parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl", help="where the rows are written")
+        parser.add_argument("--dialogs", type=int, default=20, metavar="N", help="conversations to make (20)")
+        parser.add_argument("--turns", type=int, default=3, metavar="M", help="most turns of a conversation (3)")
+        parser.add_argument("--endpoint", default="Offline model", metavar="NAME", help="endpoint of the project")
+        parser.add_argument("--model", default="", help="model to ask for, if not the endpoint's own")
+        parser.add_argument("--concurrency", type=int, default=8, metavar="C", help="conversations in flight (8)")
+        parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same plan (0)")
+        parser.add_argument("--format", default="messages", help="messages or sharegpt (messages)")
+        parser.add_argument("--project", metavar="SLUG", help=f"project to work in; else one named “{PROJECT}”")
+
+    def handle(self, **options: Any) -> None:
+        folder: Path = options["folder"]
+        if not folder.is_dir():
+            raise CommandError(f"{folder} is not a folder: name the folder that holds your documents.")
+        if not options["out"].parent.is_dir():
+            raise CommandError(f"{options['out'].parent} does not exist: make the folder first.")
+        try:
+            with embedded.running(settings.DATA_DIR, workers=False, say=self.say):
+                self.generate(folder, options)
+        except (embedded.EmbeddedError, Refused) as error:
+            raise CommandError(str(error)) from error
+
+    def say(self, sentence: str) -> None:
+        self.stderr.write(sentence)
+
+    def generate(self, folder: Path, options: dict[str, Any]) -> None:
+        project = project_named(options["project"])
+        endpoint = endpoint_named(project, options["endpoint"])
+        corpus = self.read(folder, project)
+        run = runs.start_run(project=project, spec=recipe(project, corpus, endpoint, options), user=None)
+        self.follow(run)
+        written = self.export(run, options["out"], options["format"])
+        self.say(f"{written} conversations in {options['out']}{' (by the offline model)' if run.offline else ''}")
+        if run.state != Run.State.DONE:
+            raise CommandError(f"The run is {run.get_state_display().lower()}: {run.reason}")
+
+    def read(self, folder: Path, project: Project) -> Corpus:
+        """The folder's documents, indexed. A corpus of the same name is brought up to date, not read again."""
+        corpus = project.corpora.filter(name=folder.resolve().name[:100]).first() or corpora.create_corpus(
+            project=project, name=folder.resolve().name[:100], user=None
+        )
+        for path in tqdm(sorted(documents_in(folder)), desc="Reading", unit="file"):
+            with path.open("rb") as opened:
+                file, changed = corpora.store_file(
+                    corpus=corpus, name=str(path.relative_to(folder)), file=File(opened), user=None
+                )
+            if changed or file.state != SourceFile.State.READY:
+                ingest.ingest(file_id=file.pk)
+                file.refresh_from_db()
+            if file.error:
+                tqdm.write(f"{file.name}: {file.error}", file=self.stderr)
+        return corpus
+
+    def follow(self, run: Run) -> None:
+        """Make the conversations in this process, with a bar."""
+        worker = threading.Thread(target=pull_all, args=[run.pk], daemon=True)
+        worker.start()
+        with tqdm(total=run.slots_total, desc="Generating", unit="conversation") as bar:
+            while worker.is_alive():
+                worker.join(0.3)
+                run.refresh_from_db()
+                bar.update(run.slots_done - bar.n)
+                bar.set_postfix(failed=run.slots_failed, tokens=run.tokens)
+
+    def export(self, run: Run, out: Path, format: str) -> int:
+        export = exports.start_export(
+            project=run.project, format=format, filter={"batch": str(run.batch_id)}, options={}, user=None
+        )
+        exports.write_export(export_id=export.pk)
+        export.refresh_from_db()
+        if export.state != Export.State.READY:
+            raise CommandError(export.error)
+        with export.file.open("rb") as rows, out.open("wb") as target:
+            for chunk in rows.chunks():
+                target.write(chunk)
+        return export.rows_written
+
+
+def pull_all(run_id: int) -> None:
+    """Until the run ends: slots that failed for a passing reason are open again only after a while."""
+    waited = threading.Event()
+    try:
+        while Run.objects.filter(pk=run_id, state=Run.State.RUNNING).exists():
+            pulling.pull(run_id=run_id)
+            waited.wait(0.2)
+    finally:
+        connection.close()
+
+
+def documents_in(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def project_named(slug: str | None) -> Project:
+    if slug:
+        project = Project.objects.filter(slug=slug).first()
+        if project is None:
+            known = ", ".join(Project.objects.values_list("slug", flat=True)[:20]) or "none yet"
+            raise CommandError(f"There is no project “{slug}”. The projects are: {known}.")
+        return project
+    owner = User.objects.filter(is_superuser=True).order_by("pk").first()
+    return Project.objects.filter(name=PROJECT).first() or create_project(name=PROJECT, owner=owner)
+
+
+def endpoint_named(project: Project, name: str) -> Endpoint:
+    endpoint = project.endpoints.filter(name__iexact=name).first()
+    if endpoint is None:
+        known = ", ".join(f"“{other}”" for other in project.endpoints.all())
+        raise CommandError(f"The project “{project}” has no endpoint “{name}”. It has: {known}.")
+    return endpoint
+
+
+def recipe(project: Project, corpus: Corpus, endpoint: Endpoint, options: dict[str, Any]) -> Recipe:
+    choice = ModelChoice(endpoint=endpoint.pk, model=options["model"])
+    prompts = {
+        role: project.prompts.filter(role=role, archived=False).order_by("pk").values_list("pk", flat=True).first()
+        for role in (PromptRole.RESPONDENT, PromptRole.CORRESPONDENT)
+    }
+    try:
+        return Recipe(
+            corpus=corpus.pk,
+            respondent_prompt=prompts[PromptRole.RESPONDENT],
+            correspondent_prompt=prompts[PromptRole.CORRESPONDENT],
+            models=dict.fromkeys(("instruction", "correspondent", "respondent"), choice),
+            conversations=options["dialogs"],
+            max_turns=options["turns"],
+            concurrency=options["concurrency"],
+            seed=options["seed"],
+        )
+    except ValidationError as error:
+        problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
+        raise CommandError(f"The run cannot be made so: {problems}") from error

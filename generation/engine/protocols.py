@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeVar
 
 from datasets.schema import Dialog, Message, Operation, Role, Score, Source, Step
 
 ModelRole = Literal["instruction", "correspondent", "respondent", "judge"]
+Reply = TypeVar("Reply")
 
 
 # -- models ---------------------------------------------------------------------------------------------------------
@@ -56,6 +57,25 @@ class ChatModel(Protocol):
     """Raises FatalError, TransientError or BadReply."""
 
     async def complete(self, request: ChatRequest) -> Completion: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A model and how it is asked: what a recipe chooses for one role."""
+
+    model: ChatModel
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+    def request(
+        self,
+        operation: Operation,
+        turns: Sequence[Turn],
+        *,
+        schema: Mapping[str, Any] | None = None,
+        schema_name: str = "reply",
+    ) -> ChatRequest:
+        return ChatRequest(operation, tuple(turns), self.temperature, self.max_tokens, schema, schema_name)
 
 
 class Embedder(Protocol):
@@ -124,25 +144,38 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an evaluator said of a dialog. `overall` is from 0 to 1."""
+    """What an evaluator said of a dialog. `overall` is from 0 to 1; `error` says why there is none."""
 
     evaluator: str
     model: str
     scores: tuple[Score, ...]
     overall: float | None
     feedback: str = ""
+    error: str = ""
 
 
 class Evaluator(Protocol):
+    @property
+    def name(self) -> str: ...
+
     async def judge(self, dialog: Dialog, brief: Brief, calls: CallLog) -> Verdict: ...
 
 
 class CallLog(Protocol):
     """Through which a component speaks to its model: makes the call and keeps it for the trace and the ledger."""
 
-    async def complete(
-        self, model: ChatModel, request: ChatRequest, *, message: int | None = None, sources: tuple[Source, ...] = ()
-    ) -> Completion: ...
+    async def ask(
+        self,
+        model: ChatModel,
+        request: ChatRequest,
+        read: Callable[[Completion], Reply],
+        *,
+        message: int | None = None,
+        sources: tuple[Source, ...] = (),
+    ) -> Reply:
+        """What `read` makes of the reply. When it raises BadReply the model is asked again, a bounded number of times;
+        then DialogError. `message` is the index of the message that the accepted reply becomes."""
+        ...
 
 
 # -- outcomes -------------------------------------------------------------------------------------------------------
@@ -220,8 +253,10 @@ Produce = Callable[[Job], Awaitable[Outcome]]
 
 @dataclass(slots=True)
 class Tally:
-    """What a runner did: counts of outcomes by kind."""
+    """What a runner landed: dialogs made, dialogs failed and how often each error was given."""
 
     made: int = 0
     failed: int = 0
     errors: dict[str, int] = field(default_factory=dict)
+    fatal: str = ""
+    """The error that stopped the runner, when one did."""

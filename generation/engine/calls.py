@@ -1,0 +1,97 @@
+"""The record of a dialog's calls: each is made here, kept for the trace, and made again when its reply is no use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from datasets.schema import Source, Step, Trace
+
+from .errors import BadReply, DialogError
+from .protocols import ChatModel, ChatRequest, Completion, Reply
+from .replies import storable
+
+
+class Calls:
+    """The CallLog of one dialog. Each request gets a seed of its own that follows from the dialog's `seed`."""
+
+    def __init__(self, seed: int = 0, *, tries: int = 3) -> None:
+        self._seed = seed
+        self._tries = tries
+        self._asked = 0
+        self._texts: dict[str, int] = {}
+        self._steps: list[Step] = []
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return tuple(self._steps)
+
+    @property
+    def trace(self) -> Trace:
+        return Trace(texts=tuple(self._texts), steps=self.steps)
+
+    async def ask(
+        self,
+        model: ChatModel,
+        request: ChatRequest,
+        read: Callable[[Completion], Reply],
+        *,
+        message: int | None = None,
+        sources: tuple[Source, ...] = (),
+    ) -> Reply:
+        """What `read` makes of the reply. A BadReply is asked again under another seed; DialogError after `tries`."""
+        for left in reversed(range(self._tries)):
+            try:
+                completion = await self._complete(model, request)
+                reply = self._read(completion, request, read, message, sources)
+            except BadReply as error:
+                if not left:
+                    what = f"No usable reply in {self._tries} tries ({request.operation}): {error}"
+                    raise DialogError(what) from error
+            else:
+                return reply
+        raise ValueError("A call needs at least one try.")
+
+    async def _complete(self, model: ChatModel, request: ChatRequest) -> Completion:
+        self._asked += 1
+        seed = (self._seed * 1_000_003 + self._asked) & 0x7FFFFFFF
+        completion = await model.complete(replace(request, seed=seed))
+        return replace(completion, text=storable(completion.text), reasoning=storable(completion.reasoning))
+
+    def _read(
+        self,
+        completion: Completion,
+        request: ChatRequest,
+        read: Callable[[Completion], Reply],
+        message: int | None,
+        sources: tuple[Source, ...],
+    ) -> Reply:
+        """A reply that cannot be read was paid for all the same: it is kept, but as nobody's message."""
+        try:
+            reply = read(completion)
+        except BadReply:
+            self._keep(completion, request, None, sources)
+            raise
+        self._keep(completion, request, message, sources)
+        return reply
+
+    def _keep(
+        self, completion: Completion, request: ChatRequest, message: int | None, sources: tuple[Source, ...]
+    ) -> None:
+        self._steps.append(
+            Step(
+                operation=request.operation,
+                model=completion.model,
+                request=tuple((turn.role, self._index(turn.content)) for turn in request.turns),
+                reply=self._index(completion.text),
+                message=message,
+                prompt_tokens=completion.prompt_tokens,
+                completion_tokens=completion.completion_tokens,
+                latency_ms=round(completion.latency * 1000),
+                tries=completion.tries,
+                sources=sources,
+            )
+        )
+
+    def _index(self, text: str) -> int:
+        return self._texts.setdefault(text, len(self._texts))

@@ -1,0 +1,34 @@
+"""The passages that answer the user's message are looked up and given to the respondent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from datasets.schema import Source
+from generation.engine import prompts
+from generation.engine.protocols import Brief, ModifiedPrompt, Retriever
+
+
+@dataclass(frozen=True, slots=True)
+class WithRetrieval:
+    """With `with_context`, the brief's own passages come first. When both are empty the respondent is told so."""
+
+    retriever: Retriever
+    with_context: bool = True
+
+    async def modify(self, prompt: str, brief: Brief, query: str) -> ModifiedPrompt:
+        hits = await self.retriever.retrieve(query)
+        sources = merge(brief.contexts if self.with_context else (), hits)
+        if not sources:
+            return ModifiedPrompt(prompts.nothing_found(prompt))
+        return ModifiedPrompt(prompts.grounded(prompt, sources), sources)
+
+
+def merge(*groups: Sequence[Source]) -> tuple[Source, ...]:
+    """Every passage once, where it first stood; its score is the last one that is known."""
+    merged: dict[int, Source] = {}
+    for source in (source for group in groups for source in group):
+        if source.passage not in merged or source.score is not None:
+            merged[source.passage] = source
+    return tuple(merged.values())

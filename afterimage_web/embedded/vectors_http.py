@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import qdrant_edge as edge
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from pydantic_core import from_json, to_json
 
 from afterimage_web.embedded import vectors_wire as wire
@@ -26,8 +27,6 @@ EDGE_DEFAULTS = {
     "optimizer_config": {"default_segment_number": 0, "flush_interval_sec": 30},
 }
 """What a collection's description must hold and Edge does not tell."""
-
-Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 def application(store: Store) -> web.Application:

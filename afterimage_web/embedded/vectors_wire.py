@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from uuid import UUID
 
 import qdrant_edge as edge
 
 Body = dict[str, Any]
-PointId = int | str
+PointId = int | str | UUID
 
 DISTANCES = {
     "Cosine": edge.Distance.Cosine,
@@ -141,7 +142,7 @@ def removal(body: Body) -> edge.UpdateOperation:
     body = only(body, "points", "filter")
     if "points" in body:
         return edge.UpdateOperation.delete_points([point_id(value) for value in body["points"]])
-    return edge.UpdateOperation.delete_points_by_filter(to_filter(body["filter"]))
+    return edge.UpdateOperation.delete_points_by_filter(_filter(body["filter"]))
 
 
 def record(found: edge.Record | edge.ScoredPoint) -> Body:
@@ -199,7 +200,8 @@ def _prefetch(body: Body) -> edge.Prefetch:
     )
 
 
-def _scoring(body: Any, using: str | None) -> edge.Query | edge.Fusion | None:
+def _scoring(body: Any, using: str | None) -> Any:
+    """A ranking by nearness, a fusion of the prefetches' rankings, or None."""
     if body is None:
         return None
     if isinstance(body, dict) and "fusion" in body:
@@ -217,8 +219,8 @@ def _scoring(body: Any, using: str | None) -> edge.Query | edge.Fusion | None:
     raise Refused("The embedded vector process does not support: a query by point id")
 
 
-def _fusion(name: str) -> edge.Fusion:
-    return edge.Fusion.Dbsf() if name == "dbsf" else {"rrf": edge.Fusion.Rrf(RRF_K)}[name]
+def _fusion(name: str) -> Any:
+    return {"rrf": edge.Fusion.Rrf(RRF_K), "dbsf": edge.Fusion.Dbsf()}[name]
 
 
 def _params(body: Body | None) -> edge.SearchParams | None:
@@ -250,10 +252,13 @@ def selector(body: Any) -> bool | list[str] | edge.PayloadSelector:
 
 
 def to_filter(body: Body | None) -> edge.Filter | None:
-    if body is None:
-        return None
+    return None if body is None else _filter(body)
+
+
+def _filter(body: Body) -> edge.Filter:
     body = only(body, "must", "should", "must_not")
-    return edge.Filter(**{clause: _conditions(given) for clause, given in body.items()})
+    must, should, must_not = (_conditions(body.get(clause, [])) for clause in ("must", "should", "must_not"))
+    return edge.Filter(must=must or None, should=should or None, must_not=must_not or None)
 
 
 def _conditions(body: Body | list[Body]) -> list[Any]:
@@ -268,7 +273,7 @@ def _condition(body: Body) -> Any:
     if "is_null" in body:
         return edge.IsNullCondition(only(body, "is_null")["is_null"]["key"])
     if "key" not in body:
-        return to_filter(body)
+        return _filter(body)
     body = only(body, "key", "match", "range")
     if "match" in body:
         return edge.FieldCondition(body["key"], match=_match(only(body, "key", "match")["match"]))

@@ -194,7 +194,7 @@ class ConversationAdmin(Deletable, LargeTable):
     search_fields = ["=id"]
     search_help_text = "By number. Text is searched on the conversations page."
     list_select_related = ["project"]
-    exclude = ["search", "labels"]
+    exclude = ["labels"]
 
 
 @admin.register(models.Version)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
@@ -64,22 +66,39 @@ class Label(models.Model):
         return self.name
 
 
-class Conversation(models.Model):
-    """One dialog and its history. The columns beside `head` repeat what lists filter and sort by."""
+class ConversationQuerySet(models.QuerySet["Conversation"]):
+    def visible_to(self, user: User) -> Self:
+        return self.filter(project__memberships__user=user)
 
-    project = models.ForeignKey(Project, models.CASCADE, related_name="conversations")
-    batch = models.ForeignKey(Batch, models.CASCADE, related_name="conversations")
+    def for_list(self) -> Self:
+        """Newest first, with what a row of a list shows, in two queries whatever the number of rows."""
+        return self.select_related("batch", "persona").prefetch_related("labels").order_by("-pk")
+
+    def with_head(self) -> Self:
+        """With the version that counts, but without its text vector, which only searches read."""
+        return self.select_related("head").defer("head__search")
+
+
+class Conversation(models.Model):
+    """One dialog and its history. The columns beside `head` repeat what lists filter and sort by.
+
+    They stay narrow and out of the full-text index, so that a list reads few pages and a verdict writes little.
+    """
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="conversations", db_index=False)
+    batch = models.ForeignKey(Batch, models.CASCADE, related_name="conversations", db_index=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.GENERATED)
-    head = models.OneToOneField("Version", models.PROTECT, null=True, related_name="+")
-    persona = models.ForeignKey(Persona, models.SET_NULL, null=True, related_name="conversations")
-    labels = models.ManyToManyField(Label, related_name="conversations", blank=True)
+    head = models.OneToOneField("Version", models.RESTRICT, null=True, related_name="+")
+    persona = models.ForeignKey(Persona, models.SET_NULL, null=True, related_name="conversations", db_index=False)
+    labels = models.ManyToManyField(Label, through="Labelling", related_name="conversations")
     opening = models.CharField(max_length=300, help_text="The first question, cut for lists.")
     turns = models.PositiveSmallIntegerField()
     score = models.FloatField(null=True, help_text="The judge's overall score of the head, 0 to 1.")
     offline = models.BooleanField(default=False, help_text="Whether the offline model wrote any of it.")
-    search = SearchVectorField(null=True, editable=False)
     created = models.DateTimeField(auto_now_add=True)
     updated = models.DateTimeField(auto_now=True)
+
+    objects = ConversationQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
@@ -89,17 +108,25 @@ class Conversation(models.Model):
             models.Index(fields=["batch", "-id"], name="conversation_by_batch"),
             models.Index(fields=["persona", "-id"], name="conversation_by_persona"),
             models.Index(fields=["project", "turns", "-id"], name="conversation_by_turns"),
-            GinIndex(fields=["search"], name="conversation_search"),
         ]
 
     def __str__(self) -> str:
         return self.opening[:80]
 
 
-class Version(models.Model):
-    """One immutable state of a conversation. `messages` and `trace` hold `datasets.schema` shapes as jsonb."""
+class VersionManager(models.Manager["Version"]):
+    def get_queryset(self) -> models.QuerySet[Version]:
+        return super().get_queryset().defer("search")
 
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="versions")
+
+class Version(models.Model):
+    """One immutable state of a conversation. `messages` and `trace` hold `datasets.schema` shapes as jsonb.
+
+    The text vector stands here rather than on the conversation: what never changes is indexed once, while each verdict
+    on a row with a text vector would write the whole of it to the index again (measured: 1 ms a row).
+    """
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField(default=1)
     origin = models.CharField(max_length=12, choices=Origin)
     parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children")
@@ -108,11 +135,16 @@ class Version(models.Model):
     persona = models.TextField(blank=True)
     messages = models.JSONField()
     trace = models.JSONField(default=dict)
+    search = SearchVectorField(null=True, editable=False)
     created = models.DateTimeField(auto_now_add=True)
+
+    objects = VersionManager()
 
     class Meta:
         ordering = ["number"]
+        base_manager_name = "objects"
         constraints = [models.UniqueConstraint(fields=["conversation", "number"], name="one_version_a_number")]
+        indexes = [GinIndex(fields=["search"], name="version_search")]
 
     def __str__(self) -> str:
         return f"{self.conversation_id} v{self.number}"
@@ -146,18 +178,98 @@ class Judgement(models.Model):
         return f"{self.evaluator}: {self.overall}"
 
 
-class Review(models.Model):
-    """What a person decided of a version; the latest decides the conversation's status."""
+class BulkAction(models.Model):
+    """One decision, or one label, put on everything that a filter matched; and its undoing.
 
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="reviews")
-    version = models.ForeignKey(Version, models.SET_NULL, null=True, related_name="reviews")
-    reviewer = models.ForeignKey(User, models.SET_NULL, null=True, related_name="reviews")
-    decision = models.CharField(max_length=10, choices=Status)
+    Done in chunks from the newest conversation to the oldest, each chunk in one transaction with `position`, so that it
+    can be killed and carried on. Conversations that came after it was confirmed lie above its first position.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        UNDOING = "undoing", "Undoing"
+        UNDONE = "undone", "Undone"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="bulk_actions")
+    actor = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    decision = models.CharField(max_length=10, choices=Status, blank=True)
+    label = models.ForeignKey(Label, models.CASCADE, null=True, related_name="+")
+    filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
+    state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
+    total = models.PositiveIntegerField(help_text="Conversations to change, counted when it was confirmed.")
+    done = models.PositiveIntegerField(default=0, help_text="Conversations changed, or changed back while undoing.")
+    up_to = models.BigIntegerField(help_text="Id of the newest conversation that it may touch.")
+    position = models.BigIntegerField(help_text="Conversations with this id and above have been seen to.")
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["-pk"]
-        indexes = [models.Index(fields=["conversation", "-id"], name="review_newest")]
+        indexes = [
+            models.Index(fields=["id"], name="bulk_open", condition=models.Q(state__in=["running", "undoing"])),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_decision_display() or self.label}: {self.total}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (self.State.RUNNING, self.State.UNDOING)
+
+
+class Labelling(models.Model):
+    """A label on a conversation, and who put it there."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="labellings", db_index=False)
+    label = models.ForeignKey(Label, models.CASCADE, related_name="labellings", db_index=False)
+    author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    action = models.ForeignKey(BulkAction, models.SET_NULL, null=True, related_name="labellings", db_index=False)
+    created = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["conversation", "label"], name="one_labelling_a_label")]
+        indexes = [
+            models.Index(fields=["label", "-conversation"], name="labelling_newest"),
+            models.Index(
+                fields=["action", "-conversation"],
+                name="labelling_by_action",
+                condition=models.Q(action__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation_id}: {self.label_id}"
+
+
+class ReviewQuerySet(models.QuerySet["Review"]):
+    def standing(self) -> Self:
+        """Those that nobody took back."""
+        return self.filter(withdrawn=None)
+
+
+class Review(models.Model):
+    """What a person decided of a version; the latest that stands decides the conversation's status."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="reviews", db_index=False)
+    version = models.ForeignKey(Version, models.SET_NULL, null=True, related_name="reviews")
+    reviewer = models.ForeignKey(User, models.SET_NULL, null=True, related_name="reviews", db_index=False)
+    decision = models.CharField(max_length=10, choices=Status)
+    previous = models.CharField(max_length=10, choices=Status, help_text="The status that it found.")
+    action = models.ForeignKey(BulkAction, models.SET_NULL, null=True, related_name="reviews", db_index=False)
+    created = models.DateTimeField(auto_now_add=True)
+    withdrawn = models.DateTimeField(null=True, help_text="When its reviewer took it back.")
+
+    objects = ReviewQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["conversation", "-id"], name="review_newest"),
+            models.Index(fields=["reviewer", "-id"], name="review_by_reviewer"),
+            models.Index(
+                fields=["action", "-conversation"], name="review_by_action", condition=models.Q(action__isnull=False)
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.reviewer}: {self.decision}"

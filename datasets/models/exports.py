@@ -16,17 +16,20 @@ class Export(models.Model):
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
 
-    project = models.ForeignKey(Project, models.CASCADE, related_name="exports")
+    project = models.ForeignKey(Project, models.CASCADE, related_name="exports", db_index=False)
     format = models.CharField(max_length=20)
     filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
     options = models.JSONField(default=dict, help_text="Format options, for example system_prompt.")
+    up_to = models.BigIntegerField(default=0, help_text="Id of the newest conversation that belongs to it.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     rows = models.PositiveIntegerField(default=0, help_text="Conversations to write, counted when it was asked for.")
     rows_written = models.PositiveIntegerField(default=0)
     skipped = models.PositiveIntegerField(default=0, help_text="Conversations that the format cannot hold.")
+    skips = models.JSONField(default=dict, help_text="Why conversations were left out: {sentence: count}.")
     offline = models.BooleanField(default=False, help_text="Whether any row was written by the offline model.")
     file = models.FileField(upload_to="exports/", max_length=200, blank=True)
     size = models.PositiveBigIntegerField(default=0)
+    sha256 = models.CharField(max_length=64, blank=True)
     error = models.TextField(blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
@@ -36,6 +39,14 @@ class Export(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["project", "-id"], name="export_newest"),
+            models.Index(fields=["id"], name="export_open", condition=models.Q(state__in=["waiting", "writing"])),
+        ]
 
     def __str__(self) -> str:
         return f"Export {self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.WRITING)

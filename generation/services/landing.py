@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from datasets.models import Conversation, Judgement, Origin, Version
 from datasets.schema import Dialog, Step
-from datasets.services.conversations import opening_of, search_vector
+from datasets.services.conversations import opening_of, version_columns
 from generation.engine.protocols import Failed, Job, Landing, Made
 from generation.frozen import ROLE_OF, Frozen
 from generation.models import Call, Run, Slot
@@ -94,20 +94,11 @@ def _conversation(run: Run, frozen: Frozen, slot: Slot, outcome: Made, pk: int, 
         turns=dialog.turns,
         score=next((verdict.overall for verdict in outcome.verdicts), None),
         offline=frozen.offline,
-        search=search_vector(dialog),
     )
 
 
 def _version(dialog: Dialog, conversation: int, pk: int) -> Version:
-    return Version(
-        pk=pk,
-        conversation_id=conversation,
-        origin=Origin.GENERATED,
-        system_prompt=dialog.system_prompt,
-        persona=dialog.persona,
-        messages=[message.model_dump(mode="json", exclude_defaults=True) for message in dialog.messages],
-        trace=dialog.trace.model_dump(mode="json", exclude_defaults=True),
-    )
+    return Version(pk=pk, conversation_id=conversation, origin=Origin.GENERATED, **version_columns(dialog))
 
 
 def _judgements(outcome: Made, version: int) -> Iterable[Judgement]:

@@ -1,0 +1,108 @@
+"""Which conversations are meant: one object for lists, bulk actions, exports and the API."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+from urllib.parse import urlencode
+
+from django.contrib.postgres.search import SearchQuery
+from django.db.models import Exists, OuterRef
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from .models import Labelling, Note, Status
+from .models.conversations import ConversationQuerySet
+from .text import clean
+
+Id = Annotated[int, Field(ge=1, lt=2**63)]
+Turns = Annotated[int, Field(ge=0, le=32_767)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+COUNTED = 10_000
+"""Pages count matches up to here, and say “more than” beyond."""
+
+
+class ConversationFilter(BaseModel):
+    """What is not given does not narrow. `q` are words, found by their beginnings, and “"quoted phrases"”."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
+
+    q: Annotated[str, Field(max_length=300)] = ""
+    status: Status | None = None
+    batch: Id | None = None
+    persona: Id | None = None
+    label: Id | None = None
+    turns_min: Turns | None = None
+    turns_max: Turns | None = None
+    score_min: Share | None = None
+    score_max: Share | None = None
+    note: bool = False
+
+    @field_validator("q")
+    @classmethod
+    def _storable(cls, value: str) -> str:
+        return clean(value)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if None not in (self.turns_min, self.turns_max) and self.turns_min > self.turns_max:
+            raise ValueError("The fewest turns are more than the most turns: swap them.")
+        if None not in (self.score_min, self.score_max) and self.score_min > self.score_max:
+            raise ValueError("The lowest score is above the highest score: swap them.")
+        return self
+
+    @classmethod
+    def read(cls, parameters: Mapping[str, Any]) -> Self:
+        """From query parameters, where an empty text means “not given”. Raises pydantic's ValidationError."""
+        return cls.model_validate({name: value for name, value in parameters.items() if value not in ("", None)})
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What was given, as JSON values that `read` takes back."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    @property
+    def query(self) -> str:
+        """What was given, as the query of an address without its question mark."""
+        return urlencode({name: "1" if value is True else value for name, value in self.parameters.items()})
+
+    def without(self, *names: str) -> Self:
+        return self.model_copy(update={name: type(self).model_fields[name].default for name in names})
+
+    def apply(self, rows: ConversationQuerySet) -> ConversationQuerySet:
+        """The rows that match, in no particular order. `rows` are those of one project."""
+        exact = {"status": self.status, "batch": self.batch, "persona": self.persona}
+        ranges = {
+            "turns__gte": self.turns_min,
+            "turns__lte": self.turns_max,
+            "score__gte": self.score_min,
+            "score__lte": self.score_max,
+        }
+        rows = rows.filter(**{name: value for name, value in {**exact, **ranges}.items() if value is not None})
+        if self.label is not None:
+            rows = rows.filter(Exists(Labelling.objects.filter(label=self.label, conversation=OuterRef("pk"))))
+        if self.note:
+            rows = rows.filter(Exists(Note.objects.filter(conversation=OuterRef("pk"))))
+        return rows.filter(head__search=search_query(self.q)) if self.q else rows
+
+
+_TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
+
+
+def search_query(words: str) -> SearchQuery:
+    """Every word of `words` by its beginning, every quoted phrase as it stands; whatever else is typed is harmless.
+
+    Each term is handed to PostgreSQL as a quoted text, so that it is cut into words as the conversations were.
+    """
+    terms = [f"'{_escape(phrase)}'" if phrase else f"'{_escape(word)}':*" for phrase, word in _TERM.findall(words)]
+    return SearchQuery(" & ".join(terms), search_type="raw", config="simple")
+
+
+def _escape(term: str) -> str:
+    return term.replace("\\", "\\\\").replace("'", "''")
+
+
+def bounded_count(rows: ConversationQuerySet, limit: int = COUNTED) -> int:
+    """How many rows there are, or `limit` + 1 where there are more: the cost is bounded too."""
+    return rows.order_by()[: limit + 1].count()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
@@ -26,6 +28,12 @@ class Recipe(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    def before(self, pk: str | None) -> Self:
+        """Those older than run `pk`, as a list page's address gives it; all of them when it gives none."""
+        return self.filter(pk__lt=int(pk)) if pk and pk.isdecimal() else self
 
 
 class Run(models.Model):
@@ -64,6 +72,8 @@ class Run(models.Model):
     created = models.DateTimeField(auto_now_add=True)
     started = models.DateTimeField(null=True, help_text="When the first slot was claimed.")
     finished = models.DateTimeField(null=True)
+
+    objects = RunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
@@ -132,7 +142,7 @@ class Call(models.Model):
     """One request to a model: a line of the ledger. The texts are in the version's trace."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="calls")
-    run = models.ForeignKey(Run, models.CASCADE, null=True, related_name="ledger")
+    run = models.ForeignKey(Run, models.CASCADE, null=True, related_name="ledger", db_index=False)
     slot = models.PositiveIntegerField(null=True, help_text="Index of the run's slot that it was made for.")
     endpoint = models.ForeignKey(Endpoint, models.SET_NULL, null=True, related_name="calls")
     operation = models.CharField(max_length=20)
@@ -146,7 +156,10 @@ class Call(models.Model):
 
     class Meta:
         ordering = ["-pk"]
-        indexes = [models.Index(fields=["project", "-id"], name="call_newest")]
+        indexes = [
+            models.Index(fields=["project", "-id"], name="call_newest"),
+            models.Index(fields=["run", "created"], name="call_by_run"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.operation} · {self.model}"

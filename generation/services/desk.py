@@ -6,15 +6,15 @@ The rows are reached through one database thread, so that the event loop never w
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 
 from asgiref.sync import sync_to_async
-from django.db.models import F
 
 from generation.adapters.briefs import briefs_for
 from generation.engine import stopping
 from generation.engine.protocols import Failed, Job, Landing, Orders
-from generation.engine.recipe import Recipe
+from generation.engine.recipe import Budget
 from generation.frozen import Frozen
 from generation.models import Run
 
@@ -22,6 +22,7 @@ from . import claims, pullers, runs
 from .landing import land
 
 RENEW_EVERY = claims.LEASE.total_seconds() / 3
+COUNTERS = ["state", "spec", "prompt_tokens", "completion_tokens", "cost", "slots_done", "slots_failed"]
 SLICE = 60
 """Seconds after which a puller makes room, if another run has nobody who pulls it."""
 
@@ -29,13 +30,17 @@ SLICE = 60
 class DatabaseDesk:
     """Implements `generation.engine.protocols.Desk` for one run and one worker process."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, frozen: Frozen, on_share: Callable[[int], None]) -> None:
+        """`on_share` is told, before each look at the orders is answered, how many calls may be in flight here."""
         self.run = run
-        self.frozen = Frozen.model_validate(run.frozen)
+        self.frozen = frozen
+        self._on_share = on_share
         self.puller = pullers.Puller(run.pk)
+        self._share = 1
         self._held: dict[int, str] = {}
         self._began = self._renewed = time.monotonic()
-        self._errors = stopping.ErrorWindow()
+        self._failures = stopping.FailureRules()
+        self._outcomes: deque[str | None] = deque(maxlen=self._failures.window)
 
     async def claim(self, limit: int) -> Sequence[Job]:
         return await sync_to_async(self._claim)(limit)
@@ -44,7 +49,9 @@ class DatabaseDesk:
         await sync_to_async(self._land)(landings)
 
     async def orders(self) -> Orders:
-        return await sync_to_async(self._orders)()
+        orders = await sync_to_async(self._orders)()
+        self._on_share(self._share)
+        return orders
 
     async def release(self, jobs: Sequence[Job]) -> None:
         await sync_to_async(self._release)(jobs)
@@ -65,7 +72,7 @@ class DatabaseDesk:
         landed = land(run=self.run, frozen=self.frozen, landings=landings)
         for landing in landings:
             self._held.pop(landing.job.slot, None)
-            self._errors.add(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
+            self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
         if landed.fatal:
             runs.fail_run(run=self.run, reason=landed.fatal)
         runs.finish_run(run=self.run)
@@ -77,15 +84,44 @@ class DatabaseDesk:
 
     def _orders(self) -> Orders:
         self._renew()
-        self.run.refresh_from_db(
-            fields=["state", "spec", "prompt_tokens", "completion_tokens", "cost", "slots_done", "slots_failed"]
-        )
-        self._apply_rules()
+        self.run.refresh_from_db(fields=COUNTERS)
+        self._share = self.puller.share(self.run.spec["concurrency"])
+        self._stop_if_due()
         if self.run.state in (Run.State.CANCELLED, Run.State.FAILED):
             return Orders("abort", 0)
-        if self.run.state != Run.State.RUNNING or self._makes_room() or pullers.is_closing():
+        if self.run.state != Run.State.RUNNING or pullers.is_closing() or self._makes_room():
             return Orders("drain", 0)
-        return Orders("go", self._in_flight())
+        return Orders("go", self._affordable(self._share))
+
+    def _stop_if_due(self) -> None:
+        reason = stopping.budget_reached(self._budget, self._spent) or self._failures.reason(self._outcomes)
+        if reason is None and not self._held and self._affordable(1) == 0:
+            reason = "What is left of the budget does not pay for one more conversation."
+        if reason:
+            runs.stop_run(run=self.run, reason=reason)
+
+    def _affordable(self, most: int) -> int:
+        """How many dialogs may be in flight here: what concurrency allows, or what is left of the budget pays for."""
+        ended = max(1, self.run.slots_done + self.run.slots_failed)
+        mean = stopping.Spent(self.run.tokens / ended, self.run.cost / ended)
+        held = len(self._held)
+        more = stopping.affordable(self._budget, self._spent, held, mean)
+        return most if more is None else min(most, held + more)
+
+    @property
+    def _budget(self) -> Budget:
+        return Budget.model_validate(self.run.spec["budget"])
+
+    @property
+    def _spent(self) -> stopping.Spent:
+        return stopping.Spent(self.run.tokens, self.run.cost)
+
+    def _makes_room(self) -> bool:
+        """After its slice, a puller gives way to a run that nobody pulls."""
+        if time.monotonic() - self._began < SLICE:
+            return False
+        others = Run.objects.filter(state=Run.State.RUNNING).exclude(pk=self.run.pk).values_list("pk", flat=True)
+        return any(pullers.pullers_of(pk) == 0 for pk in others)
 
     def _renew(self) -> None:
         now = time.monotonic()

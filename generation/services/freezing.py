@@ -51,7 +51,10 @@ def _personas(found: QuerySet[Persona], spec: Recipe) -> dict[int, FrozenText]:
         raise Refused("One of those personas is not in this project: choose again.", field="personas")
     return {
         pk: FrozenText(
-            id=pk, name=row.name, version=row.current.number, text=describe(row.current.description, row.current.features)
+            id=pk,
+            name=row.name,
+            version=row.current.number,
+            text=describe(row.current.description, row.current.features),
         )
         for pk, row in rows.items()
     }

@@ -135,9 +135,7 @@ def _close(slots: Sequence[Slot]) -> None:
     Slot.objects.bulk_update(slots, [*fields, "lease_token", "lease_until", "updated"])
 
 
-def _steps(
-    made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Failed]]
-) -> Iterable[tuple[Slot, Step]]:
+def _steps(made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Failed]]) -> Iterable[tuple[Slot, Step]]:
     for slot, outcome in made:
         yield from ((slot, step) for step in outcome.dialog.trace.steps)
     for slot, failure in failed:

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 
 from asgiref.sync import sync_to_async
 from django.db import connections
 from django.db.models import Q
 from django.utils import timezone
 
-from generation.adapters.making import open_press
+from generation.adapters.making import Press, open_press
+from generation.engine.errors import FatalError
+from generation.engine.protocols import Job, Outcome
+from generation.engine.recipe import Recipe
 from generation.engine.runner import Runner
+from generation.frozen import Frozen
 from generation.models import Run, Slot
+from generation.secrets import Undecryptable
 
 from . import runs
 from .desk import DatabaseDesk
-
-logger = logging.getLogger(__name__)
 
 
 def has_work(*, run_id: int) -> bool:
     """Whether a slot of the run can be claimed now; closes the run when all of them have ended."""
     now = timezone.now()
-    free = Slot.objects.filter(run_id=run_id, state=Slot.State.PENDING).filter(
-        Q(not_before=None) | Q(not_before__lte=now)
-    )
-    if free.exists():
+    open_now = Q(not_before=None) | Q(not_before__lte=now)
+    if Slot.objects.filter(open_now, run_id=run_id, state=Slot.State.PENDING).exists():
         return True
     runs.finish_run(run=Run.objects.get(pk=run_id))
     return False
@@ -37,15 +37,27 @@ def pull(*, run_id: int) -> None:
     run = Run.objects.select_related("project").filter(pk=run_id, state=Run.State.RUNNING).first()
     if run is None or not has_work(run_id=run_id):
         return
-    asyncio.run(_pull(run))
+    try:
+        asyncio.run(_pull(run))
+    except (Undecryptable, FatalError) as error:
+        runs.fail_run(run=run, reason=str(error))
 
 
 async def _pull(run: Run) -> None:
-    desk = DatabaseDesk(run)
+    spec, frozen = Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen)
+    desk: DatabaseDesk | None = None
     try:
-        async with open_press(run) as press:
-            runner = Runner(desk, press.make, throttle=press.throttle)
-            await runner.run()
+        async with open_press(spec, frozen) as press:
+            desk = DatabaseDesk(run, frozen, on_share=press.switchboard.set_lines)
+            await Runner(desk, _producer(press)).run()
     finally:
-        await sync_to_async(desk.close)()
+        if desk:
+            await sync_to_async(desk.close)()
         await sync_to_async(connections.close_all)()
+
+
+def _producer(press: Press):
+    async def produce(job: Job) -> Outcome:
+        return await press.maker.make(job.brief)
+
+    return produce

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from datasets.models import Activity, Batch, Passage, Project, User
 from generation.engine import sampling
+from generation.engine.recipe import Budget
 from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Frozen
 from generation.models import Recipe, Run, Slot
@@ -136,10 +137,10 @@ def retry_failed(*, run: Run, user: User) -> int:
     return count
 
 
-def raise_budget(*, run: Run, user: User, tokens: int | None, money: str | None) -> None:
-    """Give a run a new budget (None is no limit); the recipe that it was launched from stays as it is."""
-    spec = RecipeSpec.model_validate({**run.spec, "budget": {"tokens": tokens, "money": money}})
-    Run.objects.filter(pk=run.pk).update(spec=spec.model_dump(mode="json"))
+def change_budget(*, run: Run, user: User, budget: Budget) -> None:
+    """Give a run a new budget; the recipe that it was launched from stays as it is."""
+    spec = {**run.spec, "budget": budget.model_dump(mode="json")}
+    Run.objects.filter(pk=run.pk).update(spec=spec)
     run.refresh_from_db()
     note(run, user, f"changed the budget of the run “{run.name}”")
 

@@ -1,5 +1,20 @@
 from __future__ import annotations
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from generation.views import recipes, runs, trials
+
+urlpatterns = [
+    path("p/<slug:project>/runs/", runs.run_list, name="run-list"),
+    path("p/<slug:project>/runs/new/", recipes.run_new, name="run-new"),
+    path("p/<slug:project>/runs/estimate/", recipes.run_estimate, name="run-estimate"),
+    path("p/<slug:project>/runs/preview/", recipes.run_preview, name="run-preview"),
+    path("p/<slug:project>/runs/running-now/", runs.running_now, name="running-now"),
+    path("p/<slug:project>/runs/<int:run>/", runs.run_detail, name="run-detail"),
+    path("p/<slug:project>/runs/<int:run>/budget/", runs.run_budget, name="run-budget"),
+    path("p/<slug:project>/runs/<int:run>/<slug:action>/", runs.run_action, name="run-action"),
+    path("p/<slug:project>/batches/<int:batch>/run/", runs.batch_run, name="batch-run"),
+    path("p/<slug:project>/recipes/<int:recipe>/delete/", recipes.recipe_delete, name="recipe-delete"),
+    path("p/<slug:project>/trials/<int:trial>/", trials.trial_detail, name="trial-detail"),
+    path("p/<slug:project>/prompts/<int:prompt>/draft/", trials.draft_correspondent, name="prompt-draft"),
+]

@@ -1,0 +1,30 @@
+"""How the archive turns passages into dense vectors: the embedder of a corpus, if it has one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from asgiref.sync import sync_to_async
+
+from generation.engine.protocols import Embedder
+from generation.engine.providers import ClientPool, OpenAIEmbedder, Server
+from generation.models import CorpusEmbedding
+
+from .speaking import server_of
+
+
+def embedding_of(corpus_id: int | None) -> tuple[Server, str] | None:
+    row = CorpusEmbedding.objects.select_related("endpoint").filter(corpus=corpus_id).first()
+    return (server_of(row.endpoint), row.model) if row else None
+
+
+@asynccontextmanager
+async def embedder_for(corpus_id: int) -> AsyncIterator[Embedder | None]:
+    """The embedder of a corpus for as long as the block lasts; None where the corpus is searched by words alone."""
+    found = await sync_to_async(embedding_of)(corpus_id)
+    if found is None:
+        yield None
+        return
+    async with ClientPool() as pool:
+        yield OpenAIEmbedder(pool, *found)

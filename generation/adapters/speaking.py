@@ -1,0 +1,55 @@
+"""Endpoints as the engine's models: one pool of clients and one limiter a server, for as long as a worker is at work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from generation.engine.protocols import ChatModel, Speaker
+from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
+from generation.engine.providers.offline import OfflineChat
+from generation.engine.providers.presets import PRESETS
+from generation.engine.recipe import ModelChoice
+from generation.models import Endpoint
+
+
+class Switchboard:
+    """Models by endpoint. Endpoints are read from the database once, before the event loop needs them."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], pool: ClientPool, lines: int = 1) -> None:
+        self._endpoints = {endpoint.pk: endpoint for endpoint in endpoints}
+        self._servers = {pk: server_of(endpoint) for pk, endpoint in self._endpoints.items() if not endpoint.is_offline}
+        self._limiters = {pk: AdaptiveLimiter(lines) for pk in self._servers}
+        self._pool = pool
+
+    def set_lines(self, lines: int) -> None:
+        """How many calls may be in flight to each server."""
+        for limiter in self._limiters.values():
+            limiter.ceiling = max(1, lines)
+
+    def server(self, endpoint: int) -> Server:
+        return self._servers[endpoint]
+
+    def model(self, endpoint: int, name: str, policy: RetryPolicy = RetryPolicy()) -> ChatModel:
+        if endpoint not in self._servers:
+            return OfflineChat(latency=OFFLINE_LATENCY)
+        chat = OpenAIChat(self._pool, self._servers[endpoint], name)
+        return Retrying(Limited(chat, self._limiters[endpoint]), policy)
+
+    def speaker(self, choice: ModelChoice, policy: RetryPolicy = RetryPolicy()) -> Speaker:
+        name = choice.model or self._endpoints[choice.endpoint].chat_model
+        return Speaker(self.model(choice.endpoint, name, policy), choice.temperature, choice.max_tokens)
+
+
+OFFLINE_LATENCY = 0.05
+"""Seconds that the offline model takes for a reply, so that progress can be seen."""
+
+
+def server_of(endpoint: Endpoint) -> Server:
+    """Raises Undecryptable when its key cannot be read."""
+    key = endpoint.keys.first()
+    return Server(
+        base_url=endpoint.base_url,
+        api_key=key.reveal() if key else "",
+        timeout=endpoint.timeout,
+        dialect=PRESETS[endpoint.preset].dialect,
+    )

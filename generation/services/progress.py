@@ -1,0 +1,147 @@
+"""What a run's page shows while it lives: read from rows, never from a counter in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Avg, Count, Q
+from django.db.models.functions import TruncMinute
+from django.utils import timezone
+
+from datasets import pulse
+from datasets.models import Conversation
+from generation.engine.recipe import Budget
+from generation.engine.stopping import same_kind
+from generation.models import Call, Run, Slot
+
+WINDOW = timedelta(seconds=60)
+MINUTES = 10
+LANDED_AT_MOST = 2_000
+LATEST = 12
+FAILURES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorGroup:
+    """Failures of one kind: an example in the server's own words, how many there are, and when the last was."""
+
+    error: str
+    count: int
+    waiting: int
+    last: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    waiting: int
+    running: int
+    done: int
+    failed: int
+    cancelled: int
+    rate: float
+    """Conversations a minute, over the last minute."""
+    calls_per_second: float
+    eta: timedelta | None
+    elapsed: timedelta | None
+    acceptance: float | None
+    errors: list[ErrorGroup]
+    latest: list[Conversation]
+    throughput: list[int]
+    """Calls in each of the last minutes, oldest first."""
+    latency: list[float]
+    """Mean seconds a call in the same minutes."""
+    silence: int | None
+    """Seconds since a worker was heard, when it has been too long; 0 when none ever was."""
+    budget: Budget
+
+
+def progress_of(run: Run) -> Progress:
+    running = run.slots.filter(state=Slot.State.RUNNING).count()
+    waiting = run.slots_open - running
+    cancelled = run.state == Run.State.CANCELLED
+    rate, calls = _rates(run)
+    throughput, latency = _minutes(run)
+    return Progress(
+        waiting=0 if cancelled else waiting,
+        running=running,
+        done=run.slots_done,
+        failed=run.slots_failed,
+        cancelled=waiting if cancelled else 0,
+        rate=rate,
+        calls_per_second=calls,
+        eta=_eta(run, rate),
+        elapsed=_elapsed(run),
+        acceptance=_acceptance(run),
+        errors=_errors(run),
+        latest=list(run.batch.conversations.select_related("persona").order_by("-pk")[:LATEST]),
+        throughput=throughput,
+        latency=latency,
+        silence=_silence(run),
+        budget=Budget.model_validate(run.spec["budget"]),
+    )
+
+
+def _rates(run: Run) -> tuple[float, float]:
+    """Conversations a minute and calls a second, over the last minute or the run's life if that is shorter."""
+    if not run.started or not run.is_active:
+        return 0.0, 0.0
+    now = timezone.now()
+    since = max(now - WINDOW, run.started)
+    seconds = max(1.0, (now - since).total_seconds())
+    calls = run.ledger.filter(created__gte=since).count()
+    return 60 * _landed_since(run, since) / seconds, calls / seconds
+
+
+def _landed_since(run: Run, since: datetime) -> int:
+    """Only the newest rows are looked at: a run may have a hundred thousand."""
+    newest = run.batch.conversations.order_by("-pk").values_list("created", flat=True)[:LANDED_AT_MOST]
+    return sum(created >= since for created in newest)
+
+
+def _eta(run: Run, rate: float) -> timedelta | None:
+    return timedelta(minutes=run.slots_open / rate) if run.is_active and rate > 0 else None
+
+
+def _elapsed(run: Run) -> timedelta | None:
+    return (run.finished or timezone.now()) - run.started if run.started else None
+
+
+def _acceptance(run: Run) -> float | None:
+    """Share of approved conversations among those that a person has decided on."""
+    counts = run.batch.conversations.aggregate(
+        approved=Count("pk", filter=Q(status="approved")), rejected=Count("pk", filter=Q(status="rejected"))
+    )
+    decided = counts["approved"] + counts["rejected"]
+    return counts["approved"] / decided if decided else None
+
+
+def _errors(run: Run) -> list[ErrorGroup]:
+    """The latest failures by kind, most frequent first. Waiting ones will be tried again by themselves."""
+    failing = run.slots.exclude(error="").filter(state__in=[Slot.State.FAILED, Slot.State.PENDING]).order_by("-updated")
+    groups: dict[str, list[tuple[str, str, datetime]]] = {}
+    for error, state, updated in failing.values_list("error", "state", "updated")[:FAILURES]:
+        groups.setdefault(same_kind(error), []).append((error, state, updated))
+    found = [
+        ErrorGroup(rows[0][0], len(rows), sum(state == Slot.State.PENDING for _, state, _ in rows), rows[0][2])
+        for rows in groups.values()
+    ]
+    return sorted(found, key=lambda group: -group.count)[:5]
+
+
+def _minutes(run: Run) -> tuple[list[int], list[float]]:
+    since = timezone.now() - timedelta(minutes=MINUTES)
+    rows = (
+        Call.objects.filter(run=run, created__gte=since)
+        .annotate(minute=TruncMinute("created"))
+        .values("minute")
+        .annotate(n=Count("pk"), mean=Avg("latency_ms"))
+        .order_by("minute")
+    )
+    return [row["n"] for row in rows], [row["mean"] / 1000 for row in rows]
+
+
+def _silence(run: Run) -> int | None:
+    if not run.is_active or pulse.listens("press"):
+        return None
+    return pulse.silence("press") or 0

@@ -1,0 +1,159 @@
+"""Tests, previews and drafts: asked for by a page, carried out by a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connections
+from django.utils import timezone
+
+from datasets.models import Passage, Project, Prompt, User
+from datasets.services.errors import Refused
+from generation.adapters.briefs import briefs_for
+from generation.adapters.making import open_press
+from generation.adapters.speaking import Switchboard
+from generation.engine import sampling
+from generation.engine.calls import Calls
+from generation.engine.errors import EngineError
+from generation.engine.protocols import ChatRequest, Failed, Turn
+from generation.engine.providers import ClientPool, OpenAIEmbedder, RetryPolicy
+from generation.engine.recipe import ModelChoice, Recipe
+from generation.engine.simulators import write_correspondent_prompt
+from generation.models import Endpoint, Run, Slot, Trial
+from generation.secrets import Undecryptable
+
+from .freezing import freeze
+
+PATIENCE = timedelta(minutes=3)
+"""After this a trial that nobody carried out has failed."""
+ONCE = RetryPolicy(tries=2, patience=10)
+"""Somebody waits: a server that is down is said to be down at once."""
+
+
+def ask_for(*, project: Project, kind: str, request: dict[str, Any], user: User) -> Trial:
+    return Trial.objects.create(project=project, kind=kind, request=request, created_by=user)
+
+
+def carry_out(*, trial_id: int) -> None:
+    """Do what was asked, once; whatever goes wrong is a sentence in the row."""
+    trial = Trial.objects.select_related("project").filter(pk=trial_id, state=Trial.State.WAITING).first()
+    if trial is None:
+        return
+    try:
+        result = asyncio.run(_and_close(KINDS[Trial.Kind(trial.kind)](trial)))
+    except (EngineError, Refused, Undecryptable) as error:
+        _end(trial, Trial.State.FAILED, error=str(error))
+    else:
+        _end(trial, Trial.State.DONE, result=result)
+
+
+async def _and_close(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+    try:
+        return await work
+    finally:
+        await sync_to_async(connections.close_all)()
+
+
+def _end(trial: Trial, state: str, *, result: dict[str, Any] | None = None, error: str = "") -> None:
+    Trial.objects.filter(pk=trial.pk, state=Trial.State.WAITING).update(
+        state=state, result=result or {}, error=error, finished=timezone.now()
+    )
+
+
+def fail_forgotten_trials() -> None:
+    """What no worker carried out in time has failed, so that the page that waits for it says so."""
+    Trial.objects.filter(state=Trial.State.WAITING, created__lt=timezone.now() - PATIENCE).update(
+        state=Trial.State.FAILED, error="No worker answered in time. Try again.", finished=timezone.now()
+    )
+
+
+async def _test_endpoint(trial: Trial) -> dict[str, Any]:
+    """One short chat call, and one embedding where the endpoint has an embedding model."""
+    endpoint = await Endpoint.objects.prefetch_related("keys").aget(pk=trial.request["endpoint"], project=trial.project)
+    result: dict[str, Any] = {}
+    async with ClientPool() as pool:
+        switchboard = await sync_to_async(Switchboard)([endpoint], pool)
+        if endpoint.chat_model:
+            speaker = switchboard.speaker(ModelChoice(endpoint=endpoint.pk), ONCE)
+            result["chat"] = await _say_hello(speaker.model)
+        if endpoint.embedding_model:
+            result["embedding"] = await _embed(switchboard, endpoint, pool)
+    if not result:
+        raise Refused("Name a chat or an embedding model first.")
+    return result
+
+
+async def _say_hello(model: Any) -> dict[str, Any]:
+    request = ChatRequest("test", (Turn("user", "Say hello in one short sentence."),), max_tokens=200)
+    reply = await model.complete(request)
+    return {
+        "reply": reply.text or reply.reasoning,
+        "model": reply.model,
+        "prompt_tokens": reply.prompt_tokens,
+        "completion_tokens": reply.completion_tokens,
+        "latency_ms": round(reply.latency * 1000),
+    }
+
+
+async def _embed(switchboard: Switchboard, endpoint: Endpoint, pool: ClientPool) -> dict[str, Any]:
+    embedder = OpenAIEmbedder(pool, switchboard.server(endpoint.pk), endpoint.embedding_model, ONCE)
+    begun = time.perf_counter()
+    (vector,) = await embedder.embed(["hello"])
+    return {
+        "model": endpoint.embedding_model,
+        "size": len(vector),
+        "latency_ms": round((time.perf_counter() - begun) * 1000),
+    }
+
+
+async def _preview(trial: Trial) -> dict[str, Any]:
+    """One conversation as the recipe would make it, with its whole trace."""
+    spec = Recipe.model_validate(trial.request["recipe"])
+    frozen = await sync_to_async(freeze)(project=trial.project, spec=spec)
+    (brief,) = await sync_to_async(_first_brief)(spec, frozen)
+    async with open_press(spec, frozen) as press:
+        outcome = await press.maker.make(brief)
+    if isinstance(outcome, Failed):
+        raise Refused(outcome.error)
+    verdicts = [
+        {"overall": verdict.overall, "scores": [score.model_dump() for score in verdict.scores], "error": verdict.error}
+        for verdict in outcome.verdicts
+    ]
+    return {"dialog": outcome.dialog.model_dump(mode="json"), "verdicts": verdicts, "offline": frozen.offline}
+
+
+def _first_brief(spec: Recipe, frozen: Any) -> list[Any]:
+    """The brief of the slot that a run of this recipe would begin with, at its full length."""
+    passages = list(Passage.objects.filter(corpus=spec.corpus).order_by("pk").values_list("pk", flat=True))
+    (plan,) = sampling.plan(
+        1,
+        seed=spec.seed,
+        max_turns=spec.max_turns,
+        passages=passages,
+        contexts=spec.contexts,
+        personas=spec.personas,
+    )
+    slot = Slot(seed=plan.seed, turns=spec.max_turns, context=list(plan.contexts), persona_id=plan.persona)
+    return briefs_for(Run(corpus_id=spec.corpus), frozen, [slot])
+
+
+async def _draft_correspondent(trial: Trial) -> dict[str, Any]:
+    endpoint = await Endpoint.objects.prefetch_related("keys").aget(pk=trial.request["endpoint"], project=trial.project)
+    prompt = await Prompt.objects.select_related("current").aget(pk=trial.request["prompt"], project=trial.project)
+    async with ClientPool() as pool:
+        switchboard = await sync_to_async(Switchboard)([endpoint], pool)
+        speaker = switchboard.speaker(ModelChoice(endpoint=endpoint.pk), ONCE)
+        text = await write_correspondent_prompt(speaker, prompt.current.text, Calls())
+    return {"text": text, "offline": endpoint.is_offline}
+
+
+KINDS: dict[Trial.Kind, Callable[[Trial], Awaitable[dict[str, Any]]]] = {
+    Trial.Kind.ENDPOINT: _test_endpoint,
+    Trial.Kind.PREVIEW: _preview,
+    Trial.Kind.CORRESPONDENT: _draft_correspondent,
+}

@@ -1,0 +1,89 @@
+"""The list of runs, and the page of one run while it lives and after."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.contrib import messages
+from django.db import transaction
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_GET, require_POST
+from django_htmx.http import HttpResponseStopPolling
+
+from datasets.access import project_view
+from datasets.models import Project, Role
+from datasets.pages import HtmxHttpRequest, render_page
+from datasets.services.errors import Refused
+from generation.forms.budgets import BudgetForm
+from generation.models import Run
+from generation.services import progress, runs
+from generation.tasks import call_for_workers
+
+ACTIONS = {"pause": runs.pause_run, "resume": runs.resume_run, "cancel": runs.cancel_run, "retry": runs.retry_failed}
+PAGE = 50
+
+
+@require_GET
+@project_view()
+def run_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
+    page = list(project.runs.before(request.GET.get("before")).select_related("created_by")[: PAGE + 1])
+    older = page[PAGE - 1].pk if len(page) > PAGE else None
+    context = {"runs": page[:PAGE], "older": older, "active": any(run.is_active for run in page)}
+    return render_page(request, "generation/run_list.html", context, fragment="runs")
+
+
+@require_GET
+@project_view()
+def run_detail(request: HtmxHttpRequest, project: Project, run: int) -> HttpResponse:
+    row = get_object_or_404(project.runs.select_related("created_by", "batch"), pk=run)
+    context = {"run": row, "progress": progress.progress_of(row), "budget_form": BudgetForm.of(row)}
+    return render_page(request, "generation/run_detail.html", context, fragment="progress")
+
+
+@require_POST
+@project_view(Role.CURATOR)
+def run_action(request: HtmxHttpRequest, project: Project, run: int, action: str) -> HttpResponse:
+    """Pause, resume, cancel, or retry what failed."""
+    row = get_object_or_404(project.runs, pk=run)
+    if action not in ACTIONS:
+        raise Http404("No such action.")
+    try:
+        ACTIONS[action](run=row, user=request.user)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+    if row.is_active:
+        transaction.on_commit(partial(call_for_workers, row.pk, row.spec["concurrency"]))
+    return redirect("generation:run-detail", project.slug, row.pk)
+
+
+@require_POST
+@project_view(Role.CURATOR)
+def run_budget(request: HtmxHttpRequest, project: Project, run: int) -> HttpResponse:
+    row = get_object_or_404(project.runs, pk=run)
+    form = BudgetForm(request.POST)
+    if not form.is_valid():
+        context = {"run": row, "progress": progress.progress_of(row), "budget_form": form}
+        return render_page(request, "generation/run_detail.html", context, status=422)
+    runs.change_budget(run=row, user=request.user, budget=form.budget())
+    return redirect("generation:run-detail", project.slug, row.pk)
+
+
+@require_GET
+@project_view()
+def batch_run(request: HtmxHttpRequest, project: Project, batch: int) -> HttpResponse:
+    """The run that made a batch: the archive links here without knowing runs."""
+    row = get_object_or_404(project.runs, batch=batch)
+    return redirect("generation:run-detail", project.slug, row.pk)
+
+
+@require_GET
+@project_view()
+def running_now(request: HtmxHttpRequest, project: Project) -> HttpResponse:
+    """The small bar in the frame: the newest run that runs."""
+    row = project.runs.filter(state=Run.State.RUNNING).first()
+    if row is None:
+        return HttpResponseStopPolling()
+    ended = row.slots_done + row.slots_failed
+    context = {"run": row, "percent": round(100 * ended / row.slots_total)}
+    return render(request, "generation/running_now.html", context)

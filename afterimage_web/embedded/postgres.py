@@ -34,7 +34,7 @@ SETTINGS = {
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
 }
-THROWAWAY = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+THROWAWAY = {"fsync": "off", "full_page_writes": "off"}
 
 
 def child(data_dir: Path, *, durable: bool = True) -> Child:

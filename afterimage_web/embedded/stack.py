@@ -81,9 +81,9 @@ def services(data_dir: Path, *, durable: bool = True) -> list[Child]:
     from afterimage_web.embedded import postgres, programs, valkey
 
     ours = {
-        "DATABASE_URL": lambda: postgres.child(data_dir, durable=durable),
-        "REDIS_URL": lambda: valkey.child(data_dir),
         "QDRANT_URL": lambda: programs.vectors(data_dir),
+        "REDIS_URL": lambda: valkey.child(data_dir),
+        "DATABASE_URL": lambda: postgres.child(data_dir, durable=durable),  # last: making its files takes a second
     }
     return [make() for variable, make in ours.items() if not os.environ.get(variable)]
 

@@ -1,0 +1,252 @@
+/* AfterImage: small behaviours that the markup declares with data-attributes. Listeners sit on the document, so that
+   fragments swapped in by htmx need nothing. Loaded in <head> before the first paint, for the theme's sake. */
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const on = (name, listener, options) => document.addEventListener(name, listener, options);
+  const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+  const make = (tag, props = {}, ...children) => {
+    const element = Object.assign(document.createElement(tag), props);
+    element.append(...children);
+    return element;
+  };
+
+  // Theme: stored only while it differs from the system's.
+  const systemTheme = () => (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+  const showTheme = () => { root.dataset.theme = localStorage.getItem("theme") || systemTheme(); };
+  const flipTheme = () => {
+    const next = root.dataset.theme === "dark" ? "light" : "dark";
+    if (next === systemTheme()) localStorage.removeItem("theme");
+    else localStorage.setItem("theme", next);
+    showTheme();
+  };
+  root.classList.add("js");
+  showTheme();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
+  addEventListener("storage", showTheme);
+
+  // Toasts: errors stay until they are closed.
+  const leave = (toast) => {
+    toast.classList.add("leaving");
+    setTimeout(() => toast.remove(), 300);
+  };
+  const timeToast = (toast) => {
+    if (toast.dataset.timed || toast.matches(".error")) return;
+    toast.dataset.timed = "yes";
+    const tryLater = () => setTimeout(() => (toast.matches(":hover, :focus-within") ? tryLater() : leave(toast)), 6000);
+    tryLater();
+  };
+  const toast = (text, level = "info") => {
+    const close = make("button", { type: "button", className: "button quiet small icon-only", textContent: "×", ariaLabel: "Close" });
+    close.dataset.closeToast = "";
+    const box = make("div", { className: `toast ${level}`, role: level === "error" ? "alert" : "status" }, make("div", { textContent: text }), close);
+    document.getElementById("toasts")?.append(box);
+    timeToast(box);
+  };
+  on("toast", (event) => toast(event.detail.text, event.detail.level));
+
+  // Confirmation: data-confirm on a button or link, or hx-confirm.
+  const ask = (question, label = "Yes, go on") =>
+    new Promise((resolve) => {
+      const yes = make("button", { className: "button primary", value: "yes", textContent: label, autofocus: true });
+      const no = make("button", { className: "button quiet", value: "no", textContent: "Cancel" });
+      const form = make("form", { method: "dialog" }, make("p", { textContent: question }), make("div", { className: "form-actions" }, no, yes));
+      const dialog = make("dialog", { className: "dialog" }, form);
+      dialog.addEventListener("close", () => { resolve(dialog.returnValue === "yes"); dialog.remove(); });
+      document.body.append(dialog);
+      dialog.showModal();
+    });
+  on("click", (event) => {
+    const element = event.target.closest("[data-confirm]");
+    if (!element || element.dataset.confirmed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    ask(element.dataset.confirm, element.dataset.confirmButton || element.textContent.trim()).then((sure) => {
+      if (!sure) return;
+      element.dataset.confirmed = "yes";
+      element.click();
+      delete element.dataset.confirmed;
+    });
+  }, true);
+  on("htmx:confirm", (event) => {
+    if (!event.detail.question) return;
+    event.preventDefault();
+    ask(event.detail.question, event.target.dataset.confirmButton).then((sure) => sure && event.detail.issueRequest(true));
+  });
+
+  // Everything that one click does.
+  const copy = async (button) => {
+    const text = button.dataset.copyText ?? document.querySelector(button.dataset.copy).textContent;
+    try {
+      await navigator.clipboard.writeText(text);
+      toast("Copied.", "success");
+    } catch {
+      toast("The browser did not allow copying: select the text and copy it by hand.", "error");
+    }
+  };
+  const besides = matchMedia("(min-width: 60.01rem)"); // narrower, the panels lie below each other and links jump to them
+  const showPanel = (link) => {
+    const panel = document.querySelector(link.hash);
+    if (!panel || !besides.matches) return;
+    for (const other of all("[data-panel]", panel.parentElement)) other.hidden = other !== panel;
+    for (const other of all("[data-shows]")) other.setAttribute("aria-expanded", other === link);
+  };
+  const clicks = {
+    "[data-theme-toggle]": flipTheme,
+    "[data-close-toast]": (button) => leave(button.closest(".toast")),
+    "[data-close]": (button) => button.closest("dialog").close(),
+    "[data-dialog]": (button) => document.getElementById(button.dataset.dialog).showModal(),
+    "[data-copy], [data-copy-text]": copy,
+    "[data-shows]": showPanel,
+    "[data-cheat-sheet]": () => showKeys(),
+  };
+  on("click", (event) => {
+    for (const [selector, act] of Object.entries(clicks)) {
+      const element = event.target.closest(selector);
+      if (element) act(element);
+    }
+    if (event.target.matches("dialog.dialog")) event.target.close(); // the backdrop
+    for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
+  });
+
+  // Keyboard: data-key names the key that clicks (or, in a field, focuses) an element.
+  const keyed = () => all("[data-key]").filter((element) => element.checkVisibility() && !element.disabled);
+  const keysOf = (element) => element.dataset.key.split(" ");
+  const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
+  const pressed = (event) => (event.ctrlKey || event.metaKey ? "mod+" : "") + event.key;
+  const last = new WeakMap();
+  const press = (element) => {
+    const now = performance.now();
+    if (element.hasAttribute("data-key-once") && now - (last.get(element) ?? -Infinity) < 250) return;
+    last.set(element, now);
+    if (element.matches("input, textarea, select")) element.focus();
+    else element.click();
+  };
+  const nameOf = (element) => element.dataset.keyTitle || element.getAttribute("aria-label") || element.textContent.trim();
+  const showKeys = () => {
+    const list = make("div", { className: "keys" });
+    const row = (keys, name) => {
+      const cell = make("span");
+      for (const key of keys) cell.append(make("kbd", { textContent: key }), " ");
+      list.append(cell, make("span", { textContent: name }));
+    };
+    for (const element of keyed()) row(keysOf(element), nameOf(element));
+    row(["?"], "Show these keys");
+    const form = make("form", { method: "dialog" }, make("h2", { textContent: "Keys on this page" }), list,
+      make("div", { className: "form-actions" }, make("button", { className: "button", textContent: "Close", autofocus: true })));
+    const dialog = make("dialog", { className: "dialog" }, form);
+    dialog.addEventListener("close", () => dialog.remove());
+    document.body.append(dialog);
+    dialog.showModal();
+  };
+  on("keydown", (event) => {
+    if (event.key === "Escape") for (const menu of all("details.menu[open]")) menu.open = false;
+    const key = pressed(event);
+    const chord = key.startsWith("mod+");
+    if (event.defaultPrevented || event.isComposing || event.altKey || document.querySelector("dialog:modal") && !chord) return;
+    if (typing(event.target) && !chord) return;
+    if (key === "?") return showKeys();
+    const scope = document.querySelector("dialog:modal");
+    const element = keyed().find((one) => keysOf(one).includes(key) && (!scope || scope.contains(one)));
+    if (!element || (event.repeat && element.hasAttribute("data-key-once"))) return;
+    event.preventDefault();
+    press(element);
+  });
+
+  // Selection: one box ticks all of a name, and the number is shown.
+  on("change", (event) => {
+    const master = event.target.closest("[data-select-all]");
+    const form = event.target.closest("form");
+    if (master) for (const box of all(`input[name="${master.dataset.selectAll}"]`, form)) box.checked = master.checked;
+    for (const place of form ? all("[data-selected-count]", form) : []) {
+      place.textContent = `${all("tbody input:checked", form).length} selected`;
+    }
+  });
+
+  // Drop zone: files and whole folders; the list of names works for chosen files too.
+  const readable = (size) => (size < 1000 ? `${size} B` : size < 1e6 ? `${(size / 1000).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`);
+  const listFiles = (input) => {
+    const list = input.closest(".drop").querySelector(".drop-list");
+    list.replaceChildren(...[...input.files].map((file) =>
+      make("li", {}, make("span", { textContent: file.name }), make("span", { className: "muted nowrap", textContent: readable(file.size) }))));
+  };
+  const filesIn = async (entry) => {
+    if (entry.isFile) return [await new Promise((done, fail) => entry.file(done, fail))];
+    const reader = entry.createReader();
+    const found = [];
+    for (;;) { // a reader hands out at most a hundred entries at a time
+      const some = await new Promise((done, fail) => reader.readEntries(done, fail));
+      if (!some.length) return found;
+      for (const child of some) if (!child.name.startsWith(".")) found.push(...(await filesIn(child)));
+    }
+  };
+  const takeDrop = async (input, transfer) => {
+    const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const files = (await Promise.all(entries.map(filesIn))).flat();
+    const bag = new DataTransfer();
+    for (const file of input.multiple ? [...input.files, ...files] : files.slice(0, 1)) bag.items.add(file);
+    input.files = bag.files;
+    input.dispatchEvent(new Event("change", { bubbles: true }));
+  };
+  const overDrop = (event) => {
+    const zone = event.target.closest?.(".drop");
+    for (const other of all(".drop.over")) other.classList.toggle("over", other === zone && event.type === "dragover");
+    if (!zone) return null;
+    event.preventDefault();
+    zone.classList.toggle("over", event.type === "dragover");
+    return zone.querySelector("input[type=file]");
+  };
+  for (const name of ["dragover", "dragleave"]) on(name, overDrop);
+  on("drop", (event) => {
+    const input = overDrop(event);
+    if (!input) return;
+    takeDrop(input, event.dataTransfer).catch(() => toast("These files could not be read: choose them with the button instead.", "error"));
+  });
+  on("change", (event) => { if (event.target.matches(".drop input[type=file]")) listFiles(event.target); });
+
+  // Requests: a thin bar after 300 ms, busy buttons, and words for what failed.
+  const waiting = new Set();
+  const watch = (request) => {
+    waiting.add(request);
+    setTimeout(() => root.classList.toggle("busy", waiting.size > 0), 300);
+  };
+  const unwatch = (request) => {
+    waiting.delete(request);
+    root.classList.toggle("busy", root.classList.contains("busy") && waiting.size > 0);
+  };
+  on("htmx:beforeSend", (event) => watch(event.detail.xhr));
+  on("htmx:afterRequest", (event) => unwatch(event.detail.xhr));
+  const setBusy = (button, busy) => (busy ? button.setAttribute("aria-busy", "true") : button.removeAttribute("aria-busy"));
+  on("submit", (event) => {
+    const button = event.submitter;
+    if (event.defaultPrevented || event.target.method !== "post" || !button?.matches(".button")) return;
+    setTimeout(() => setBusy(button, true));
+    setTimeout(() => setBusy(button, false), 10000); // the answer may be a download
+  });
+  addEventListener("pageshow", () => all("[aria-busy]").forEach((button) => setBusy(button, false)));
+  const polls = (event) => event.detail.requestConfig?.triggeringEvent === undefined && event.detail.elt?.getAttribute("hx-trigger")?.includes("every");
+  on("htmx:responseError", (event) => {
+    const status = event.detail.xhr.status;
+    if (status === 401 || status === 403) toast("You are signed out or may not do this. Reload the page.", "error");
+    else if (status === 404) toast("This no longer exists. Reload the page.", "error");
+    else if (!polls(event)) toast("The server could not do this. Try again; if it fails again, ask whoever runs this server.", "error");
+  });
+  on("htmx:sendError", (event) => { if (!polls(event)) toast("The server did not answer. Check that it runs and try again.", "error"); });
+
+  // The panel beside a conversation follows what is read: the turn that crosses the middle of the window.
+  const reading = new IntersectionObserver((entries) => {
+    const entry = entries.find((one) => one.isIntersecting);
+    const link = entry?.target.querySelector("[data-shows]");
+    if (link) showPanel(link);
+  }, { rootMargin: "-45% 0px -54%" });
+  const settle = () => {
+    all(".toast").forEach(timeToast);
+    const links = all("[data-shows]");
+    for (const link of links) reading.observe(link.closest(".turn") ?? link);
+    if (links.length && !links.some((link) => link.ariaExpanded === "true")) {
+      showPanel(links.find((link) => link.hash === location.hash) ?? links[0]);
+    }
+  };
+  on("DOMContentLoaded", settle);
+  on("htmx:load", settle);
+})();

@@ -8,6 +8,7 @@ from generation.engine.protocols import ChatModel, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
 from generation.engine.providers.offline import OfflineChat
 from generation.engine.providers.presets import PRESETS
+from generation.engine.providers.retrying import USUAL
 from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint
 
@@ -29,13 +30,13 @@ class Switchboard:
     def server(self, endpoint: int) -> Server:
         return self._servers[endpoint]
 
-    def model(self, endpoint: int, name: str, policy: RetryPolicy = RetryPolicy()) -> ChatModel:
+    def model(self, endpoint: int, name: str, policy: RetryPolicy = USUAL) -> ChatModel:
         if endpoint not in self._servers:
             return OfflineChat(latency=OFFLINE_LATENCY)
         chat = OpenAIChat(self._pool, self._servers[endpoint], name)
         return Retrying(Limited(chat, self._limiters[endpoint]), policy)
 
-    def speaker(self, choice: ModelChoice, policy: RetryPolicy = RetryPolicy()) -> Speaker:
+    def speaker(self, choice: ModelChoice, policy: RetryPolicy = USUAL) -> Speaker:
         name = choice.model or self._endpoints[choice.endpoint].chat_model
         return Speaker(self.model(choice.endpoint, name, policy), choice.temperature, choice.max_tokens)
 

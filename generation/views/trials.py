@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from datasets import pulse
@@ -23,10 +25,40 @@ from generation.tasks import run_trial
 @project_view(Role.CURATOR)
 def trial_detail(request: HtmxHttpRequest, project: Project, trial: int) -> HttpResponse:
     row = get_object_or_404(project.trials, pk=trial)
-    dialog = Dialog.model_validate(row.result["dialog"]) if "dialog" in row.result else None
-    context = {"trial": row, "dialog": dialog, "listens": pulse.listens("default")}
-    template = f"generation/trial_{row.kind}.html"
-    return render_page(request, template, context, fragment="result")
+    context = {
+        "trial": row,
+        "listens": pulse.listens("default"),
+        "back": _back(project, row),
+        "result_template": f"generation/trial_{row.kind}.html",
+        **_spelled_out(row),
+    }
+    return render_page(request, "generation/trial.html", context, fragment="result")
+
+
+def _back(project: Project, trial: Trial) -> str:
+    """The page that asked, as it was."""
+    if trial.kind == Trial.Kind.PREVIEW:
+        return f"{reverse('generation:run-new', args=[project.slug])}?trial={trial.pk}"
+    if trial.kind == Trial.Kind.CORRESPONDENT:
+        return reverse("datasets:prompt-detail", args=[project.slug, trial.request["prompt"]])
+    return reverse("generation:endpoint-detail", args=[project.slug, trial.request["endpoint"]])
+
+
+def _spelled_out(trial: Trial) -> dict[str, Any]:
+    """A preview's dialog with the call behind each message, and each call with its texts."""
+    if "dialog" not in trial.result:
+        return {}
+    dialog = Dialog.model_validate(trial.result["dialog"])
+    lines = [
+        {"message": message, "turn": index // 2 + 1, "step": dialog.trace.written_by(index)}
+        for index, message in enumerate(dialog.messages)
+    ]
+    texts = dialog.trace.texts
+    calls = [
+        {"step": step, "request": [(role, texts[text]) for role, text in step.request], "reply": texts[step.reply]}
+        for step in dialog.trace.steps
+    ]
+    return {"lines": lines, "calls": calls}
 
 
 @require_POST
@@ -34,7 +66,7 @@ def trial_detail(request: HtmxHttpRequest, project: Project, trial: int) -> Http
 def draft_correspondent(request: HtmxHttpRequest, project: Project, prompt: int) -> HttpResponse:
     """Write a correspondent prompt that suits a respondent prompt, with one model call."""
     row = get_object_or_404(project.prompts, pk=prompt, role=PromptRole.RESPONDENT)
-    endpoint = get_object_or_404(project.endpoints, pk=request.POST.get("endpoint", ""))
+    endpoint = get_object_or_404(project.endpoints, pk=request.POST.get("endpoint") or None)
     wanted = {"prompt": row.pk, "endpoint": endpoint.pk}
     trial = trials.ask_for(project=project, kind=Trial.Kind.CORRESPONDENT, request=wanted, user=request.user)
     transaction.on_commit(partial(run_trial.delay, trial.pk))

@@ -266,7 +266,7 @@ def _worsened(message: dict[str, Any], finish: str, fault: Fault) -> tuple[dict[
         case "length":
             return message | {"content": message["content"][: len(message["content"]) // 2]}, "length"
         case "bad_json":
-            return message | {"content": message["content"][:-1] + ", "}, finish
+            return message | {"content": message["content"][: len(message["content"]) // 2]}, finish
     return message, finish
 
 

@@ -9,7 +9,7 @@ from .embedder import OpenAIEmbedder
 from .limits import AdaptiveLimiter, Limited
 from .retrying import Retrying, RetryPolicy
 from .servers import ClientPool, Server
-from .troubles import Overloaded, UnusableReply
+from .troubles import Overloaded
 
 __all__ = [
     "AdaptiveLimiter",
@@ -22,5 +22,4 @@ __all__ = [
     "RetryPolicy",
     "Retrying",
     "Server",
-    "UnusableReply",
 ]

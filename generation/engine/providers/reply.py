@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from generation.engine.errors import TransientError
+from generation.engine import replies
+from generation.engine.errors import BadReply, TransientError
 from generation.engine.protocols import ChatRequest, Completion
 
 from .servers import Server
-from .troubles import UnusableReply, from_status, own_words
+from .troubles import from_status, own_words
 
-_FENCE = re.compile(r"```(?:json)?\s*(.*?)```", re.DOTALL)
 _REASONING = ("reasoning_content", "reasoning", "thinking")
-_DECODER = json.JSONDecoder()
 
 
-class ProseInsteadOfJson(UnusableReply):
+class ProseInsteadOfJson(BadReply):
     """JSON was asked for, and what came does not even look like it."""
 
 
@@ -26,7 +24,7 @@ def read_json(content: bytes, server: Server, model: str) -> dict[str, Any]:
     """The body of an answer with status 200. Some gateways put their errors there too."""
     try:
         data = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise TransientError(f"The server's reply is not JSON: “{_clipped(content)}”") from None
     if not isinstance(data, dict):
         raise TransientError(f"The server's reply is not a JSON object: “{_clipped(content)}”")
@@ -44,29 +42,32 @@ def completion(data: Mapping[str, Any], request: ChatRequest, model: str, latenc
         message = choice["message"]
         text, reasoning = _parts(message)
         usage = data.get("usage") or {}
-        prompt, completed = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
-    except (KeyError, IndexError, TypeError, AttributeError):
+        prompt, completed = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
+    except (LookupError, TypeError, ValueError, AttributeError):
         raise TransientError("The server's reply is not a chat completion.") from None
     finish = choice.get("finish_reason") or "stop"
+    # The name that was asked for, not the dated one that some servers answer with: prices and filters go by it.
+    reply = Completion(text, model, prompt, completed, latency, finish, reasoning)
     try:
-        _check(text, finish, message, request)
-        text = json_text(text, request.schema) if request.schema is not None else text
-    except UnusableReply as error:
+        _check(reply, message, request)
+    except BadReply as error:
         error.prompt_tokens, error.completion_tokens = prompt, completed
         raise
-    return Completion(text, data.get("model") or model, prompt, completed, latency, finish, reasoning)
+    return reply
 
 
-def _check(text: str, finish: str, message: Mapping[str, Any], request: ChatRequest) -> None:
-    if finish == "length":
+def _check(reply: Completion, message: Mapping[str, Any], request: ChatRequest) -> None:
+    if reply.finish_reason == "length":
         limit = f" of {request.max_tokens} tokens" if request.max_tokens else ""
-        raise UnusableReply(f"The reply was cut at its limit{limit}. Allow more tokens.")
-    if finish == "content_filter":
-        raise UnusableReply("The server's content filter withheld the reply.")
+        raise BadReply(f"The reply was cut at its limit{limit}. Allow more tokens.")
+    if reply.finish_reason == "content_filter":
+        raise BadReply("The server's content filter withheld the reply.")
     if refusal := message.get("refusal"):
-        raise UnusableReply(f"The model refused: {str(refusal)[:300]}")
-    if not text:
-        raise UnusableReply("The reply is empty.")
+        raise BadReply(f"The model refused: {str(refusal)[:300]}")
+    if not reply.text:
+        raise BadReply("The reply is empty.")
+    if request.schema is not None:
+        _check_json(reply)
 
 
 def _parts(message: Mapping[str, Any]) -> tuple[str, str]:
@@ -88,20 +89,11 @@ def _thoughts(part: Mapping[str, Any]) -> str:
     return thinking if isinstance(thinking, str) else "".join(piece.get("text", "") for piece in thinking)
 
 
-def json_text(text: str, schema: Mapping[str, Any]) -> str:
-    """The JSON object in a reply, as text, without a fence or words around it. Raises UnusableReply."""
-    found = _FENCE.search(text)
-    candidate = found.group(1) if found and not text.startswith("{") else text
-    start = candidate.find("{")
-    if start < 0:
-        raise ProseInsteadOfJson(f"The reply is not the JSON that was asked for: “{text[:120]}”")
-    try:
-        value, end = _DECODER.raw_decode(candidate, start)
-    except ValueError:
-        raise UnusableReply(f"The reply is not valid JSON: “{text[:120]}”") from None
-    if missing := [key for key in schema.get("required", ()) if key not in value]:
-        raise UnusableReply(f"The reply's JSON lacks {', '.join(missing)}.")
-    return candidate[start:end]
+def _check_json(reply: Completion) -> None:
+    """Raises BadReply unless there is JSON in the reply. What it holds is for whoever asked to judge."""
+    if "{" not in reply.text and "[" not in reply.text:
+        raise ProseInsteadOfJson(f"The reply is not the JSON that was asked for: {replies.excerpt(reply.text)}")
+    replies.json_value(reply)
 
 
 def _clipped(content: bytes) -> str:

@@ -8,10 +8,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from generation.engine.errors import TransientError
+from generation.engine.errors import BadReply, TransientError
 from generation.engine.protocols import ChatModel, ChatRequest, Completion
-
-from .troubles import UnusableReply
 
 T = TypeVar("T")
 NUDGE = 0.15
@@ -59,7 +57,7 @@ class Attempts:
         self._waited += wait
         await asyncio.sleep(wait)
 
-    def after_bad_reply(self, error: UnusableReply) -> None:
+    def after_bad_reply(self, error: BadReply) -> None:
         """Raises `error` when there is to be no next try. There is nothing to wait for."""
         self.bad_replies += 1
         if self.tries >= self._policy.tries or self.bad_replies >= self._policy.bad_replies:
@@ -81,7 +79,7 @@ class Retrying:
     """A model that is asked again. `tries` of the completion says how often it was asked in all.
 
     Tokens of unusable replies are paid for like any other, so they are counted into the completion that follows; or, when
-    none does, stand on the UnusableReply that is raised.
+    none does, stand on the BadReply that is raised.
     """
 
     def __init__(self, model: ChatModel, policy: RetryPolicy = USUAL) -> None:
@@ -97,7 +95,7 @@ class Retrying:
                 break
             except TransientError as error:
                 await attempts.after(error)
-            except UnusableReply as error:
+            except BadReply as error:
                 prompt_tokens = error.prompt_tokens = error.prompt_tokens + prompt_tokens
                 completion_tokens = error.completion_tokens = error.completion_tokens + completion_tokens
                 attempts.after_bad_reply(error)

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import openai
 
-from generation.engine.errors import BadReply, DialogError, EngineError, FatalError, TransientError
+from generation.engine.errors import DialogError, EngineError, FatalError, TransientError
 
 from .servers import Server
 
@@ -39,15 +39,6 @@ class RefusedRequest(FatalError):
     def __init__(self, message: str, words: str) -> None:
         super().__init__(message)
         self.words = words
-
-
-class UnusableReply(BadReply):
-    """A reply that was paid for and cannot be used. The token counts are the server's own."""
-
-    def __init__(self, message: str, *, prompt_tokens: int = 0, completion_tokens: int = 0) -> None:
-        super().__init__(message)
-        self.prompt_tokens = prompt_tokens
-        self.completion_tokens = completion_tokens
 
 
 def from_openai(error: openai.OpenAIError, server: Server, model: str) -> EngineError:

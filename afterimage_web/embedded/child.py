@@ -8,7 +8,8 @@ import ctypes
 import os
 import sys
 
-PR_SET_PDEATHSIG, PR_SET_KEEPCAPS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 8, 47, 2
+PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
+SECBIT_NO_SETUID_FIXUP = 4
 CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 1, 2
 CAPABILITY_VERSION = 0x20080522
 
@@ -18,25 +19,28 @@ libc = ctypes.CDLL(None, use_errno=True)
 def give_up_root(uid: int, gid: int) -> None:
     """Become an ordinary user who may still read below folders that only root may enter, such as /root.
 
-    So a project in root's own home works without opening that folder to everybody.
+    So a project in root's own home works without opening that folder to everybody. Where the system does not grant
+    that, the user is as ordinary as any.
     """
     if sys.platform == "linux":
-        libc.prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0)
+        # Without this bit the change of user drops all capabilities, and access(2) would ignore the one we keep.
+        libc.prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0)
     os.setgroups([])
     os.setgid(gid)
     os.setuid(uid)
-    if sys.platform == "linux":
-        any(keep(capability) for capability in (CAP_DAC_READ_SEARCH, CAP_DAC_OVERRIDE))
+    if sys.platform == "linux" and not keep(CAP_DAC_READ_SEARCH) and not keep(CAP_DAC_OVERRIDE):
+        keep_only(0)
 
 
 def keep(capability: int) -> bool:
     """Keep this capability alone, through exec; False if this system does not grant it."""
+    return keep_only(1 << capability) and libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0
+
+
+def keep_only(mask: int) -> bool:
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
-    mask = 1 << capability
     low_and_high = (ctypes.c_uint32 * 6)(mask, mask, mask, 0, 0, 0)  # effective, permitted, inheritable
-    if libc.capset(header, low_and_high) != 0:
-        return False
-    return libc.prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0) == 0
+    return libc.capset(header, low_and_high) == 0
 
 
 def die_with(parent: int, signal: int) -> None:

@@ -23,7 +23,7 @@ _NAMES_OF_FORMAT = (
     "json_schema",
     "json_object",
     "structured output",
-    "json mode",
+    "response_schema",
 )
 _NOT_UNDERSTOOD = ("unsupported", "not support", "forbidden", "not permitted", "unrecognized", "unknown", "unexpected")
 _OPTIONAL = ("temperature", "seed")

@@ -68,9 +68,17 @@ class ClientPool:
         self._dialects[server.base_url, model] = dialect
 
 
+def _is_web_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def _client(server: Server) -> AsyncOpenAI:
-    if urlsplit(server.base_url).scheme not in ("http", "https"):
-        raise FatalError("The endpoint's address must begin with http:// or https://.")
+    if not _is_web_address(server.base_url):
+        raise FatalError("The endpoint's address must be one of a web server, such as https://api.example.org/v1.")
     if not (server.api_key.isascii() and server.api_key.isprintable()):
         raise FatalError("The API key has characters that no key has. Copy it again.")
     # The key goes to this address only, and nothing of this machine's environment goes with it.

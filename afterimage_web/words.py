@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 from difflib import SequenceMatcher
 from typing import Literal
 
@@ -15,6 +15,7 @@ from markdown_it import MarkdownIt
 THIN = "\u202f"  # narrow no-break space, between groups of digits
 GAP = "\u00a0"  # no-break space, between a number and its unit
 CURRENCIES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥", "INR": "₹"}
+_THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 Number = int | float | Decimal
 Change = Literal["same", "removed", "added"]
 
@@ -34,7 +35,7 @@ def money(value: Number | None, currency: str = "USD") -> str:
     amount = Decimal(str(value))
     if amount == 0:
         return f"{sign}0"
-    places = max(0, 2 - amount.adjusted())
+    places = max(0, 2 - _THREE_DIGITS.plus(amount).adjusted())
     shown = amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
     return f"{'−' if shown < 0 else ''}{sign}{number(abs(shown), places)}"
 

@@ -49,7 +49,7 @@
   const ask = (question, label = "Yes, go on") =>
     new Promise((resolve) => {
       const yes = make("button", { className: "button primary", value: "yes", textContent: label, autofocus: true });
-      const no = make("button", { className: "button quiet", value: "no", textContent: "Cancel" });
+      const no = make("button", { className: "button quiet", value: "no", textContent: "Go back" });
       const form = make("form", { method: "dialog" }, make("p", { textContent: question }), make("div", { className: "form-actions" }, no, yes));
       const dialog = make("dialog", { className: "dialog" }, form);
       dialog.addEventListener("close", () => { resolve(dialog.returnValue === "yes"); dialog.remove(); });
@@ -182,7 +182,7 @@
   };
   const takeDrop = async (input, transfer) => {
     const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
-    const files = (await Promise.all(entries.map(filesIn))).flat();
+    const files = entries.length ? (await Promise.all(entries.map(filesIn))).flat() : [...transfer.files];
     const bag = new DataTransfer();
     for (const file of input.multiple ? [...input.files, ...files] : files.slice(0, 1)) bag.items.add(file);
     input.files = bag.files;

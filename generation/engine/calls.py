@@ -39,41 +39,35 @@ class Calls:
         message: int | None = None,
         sources: tuple[Source, ...] = (),
     ) -> Reply:
-        """What `read` makes of the reply. A BadReply is asked again under another seed; DialogError after `tries`."""
+        """What `read` makes of the reply. When it raises BadReply the model is asked again, under another seed.
+
+        DialogError after `tries`. A BadReply that the model itself raises is passed on: it has asked again already.
+        """
         for left in reversed(range(self._tries)):
+            completion = await self._complete(model, request)
             try:
-                completion = await self._complete(model, request)
-                reply = self._read(completion, request, read, message, sources)
+                reply = read(completion)
             except BadReply as error:
+                # Paid for all the same, so it is kept, but as nobody's message.
+                self._keep(completion, request, None, sources)
                 if not left:
                     what = f"No usable reply in {self._tries} tries ({request.operation}): {error}"
                     raise DialogError(what) from error
             else:
+                self._keep(completion, request, message, sources)
                 return reply
         raise ValueError("A call needs at least one try.")
 
     async def _complete(self, model: ChatModel, request: ChatRequest) -> Completion:
         self._asked += 1
         seed = (self._seed * 1_000_003 + self._asked) & 0x7FFFFFFF
-        completion = await model.complete(replace(request, seed=seed))
-        return replace(completion, text=storable(completion.text), reasoning=storable(completion.reasoning))
-
-    def _read(
-        self,
-        completion: Completion,
-        request: ChatRequest,
-        read: Callable[[Completion], Reply],
-        message: int | None,
-        sources: tuple[Source, ...],
-    ) -> Reply:
-        """A reply that cannot be read was paid for all the same: it is kept, but as nobody's message."""
         try:
-            reply = read(completion)
-        except BadReply:
-            self._keep(completion, request, None, sources)
+            completion = await model.complete(replace(request, seed=seed))
+        except BadReply as error:
+            lost = Completion("", "", error.prompt_tokens, error.completion_tokens)
+            self._keep(lost, request, None, ())
             raise
-        self._keep(completion, request, message, sources)
-        return reply
+        return replace(completion, text=storable(completion.text), reasoning=storable(completion.reasoning))
 
     def _keep(
         self, completion: Completion, request: ChatRequest, message: int | None, sources: tuple[Source, ...]

@@ -20,7 +20,13 @@ class TransientError(EngineError):
 
 
 class BadReply(EngineError):
-    """The model answered, but not with what was asked: empty, cut, or not the promised JSON. Costs a retry."""
+    """The model answered, but not with what was asked: empty, cut, or not the promised JSON. Costs a retry.
+
+    The tokens are those of all replies that were thrown away with it: they are paid for like any other.
+    """
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
 
 
 class DialogError(EngineError):

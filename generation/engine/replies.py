@@ -14,7 +14,7 @@ from .protocols import Completion
 Shape = TypeVar("Shape", bound=BaseModel)
 
 _FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
-_WRAPPED = re.compile(r"\A<(\w+)>(.*)</\1>\Z", re.DOTALL)
+_WRAPPED = re.compile(r"\A<(\w+)>((?:(?!</?\1>).)*)</\1>\Z", re.DOTALL)
 _QUOTED = re.compile(r'\A(?:"([^"]*)"|“([^“”]*)”|«([^«»]*)»)\Z', re.DOTALL)
 _OPENER = re.compile(r"[{\[]")
 _DECODER = json.JSONDecoder()
@@ -31,11 +31,7 @@ Said = Annotated[str, AfterValidator(storable), AfterValidator(str.strip)]
 
 
 def text(completion: Completion) -> str:
-    """The words of a reply. Raises BadReply when it is empty, cut at its limit or withheld."""
-    if completion.finish_reason == "length":
-        raise BadReply("The reply was cut at its token limit; set a higher limit for this role.")
-    if completion.finish_reason == "content_filter":
-        raise BadReply("The server's content filter withheld the reply.")
+    """The words of a reply. Raises BadReply when there are none."""
     said = completion.text.strip()
     if not said:
         raise BadReply("The reply was empty.")

@@ -11,3 +11,5 @@ from tests import services
 services.provide()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
 django.setup()
+
+pytest_plugins = ["tests.actors", "tests.fixtures_model_server"]

@@ -67,7 +67,10 @@ class Calls:
             lost = Completion("", "", error.prompt_tokens, error.completion_tokens)
             self._keep(lost, request, None, ())
             raise
-        return replace(completion, text=storable(completion.text), reasoning=storable(completion.reasoning))
+        text, reasoning = storable(completion.text), storable(completion.reasoning)
+        if (text, reasoning) == (completion.text, completion.reasoning):
+            return completion
+        return replace(completion, text=text, reasoning=reasoning)
 
     def _keep(
         self, completion: Completion, request: ChatRequest, message: int | None, sources: tuple[Source, ...]

@@ -49,11 +49,13 @@ class DialogMaker:
         """Never raises but for cancellation: what goes wrong is an outcome, with the calls that it cost."""
         calls = Calls(brief.seed)
         try:
-            messages = await self._converse(brief, calls)
-            verdicts = await self._evaluate(self._dialog(brief, messages, calls), brief, calls)
+            dialog = self._dialog(brief, await self._converse(brief, calls), calls)
+            verdicts = [await self._judge(evaluator, dialog, brief, calls) for evaluator in self.evaluators]
         except Exception as error:
             return failure(error, calls)
-        return Made(self._dialog(brief, messages, calls), verdicts)
+        if verdicts:
+            dialog = dialog.model_copy(update={"trace": calls.trace})
+        return Made(dialog, tuple(verdicts))
 
     async def _converse(self, brief: Brief, calls: Calls) -> tuple[Message, ...]:
         """`brief.turns` questions and answers in turn, the last word being the respondent's."""
@@ -77,9 +79,6 @@ class DialogMaker:
         return await calls.ask(
             self.respondent.model, request, _read_answer, message=len(messages), sources=modified.sources
         )
-
-    async def _evaluate(self, dialog: Dialog, brief: Brief, calls: Calls) -> tuple[Verdict, ...]:
-        return tuple([await self._judge(evaluator, dialog, brief, calls) for evaluator in self.evaluators])
 
     async def _judge(self, evaluator: Evaluator, dialog: Dialog, brief: Brief, calls: Calls) -> Verdict:
         """A judge that fails costs its verdict, not the dialog; but what stops the run stops it here too."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 
 from datasets.schema import Dialog, Message, Source
 
@@ -131,10 +132,14 @@ _GAP = re.compile(r"\n{3,}")
 
 def fill(template: str, **parts: str) -> str:
     """`template` with each `{name}` of `parts` replaced, once; all other braces stay as they are."""
-    if not parts:
+    if "{" not in template:
         return template
-    known = re.compile(r"\{(" + "|".join(map(re.escape, parts)) + r")\}")
-    return known.sub(lambda found: parts[found[1]], template)
+    return _placeholders(tuple(parts)).sub(lambda found: parts[found[1]], template)
+
+
+@cache
+def _placeholders(names: tuple[str, ...]) -> re.Pattern[str]:
+    return re.compile(r"\{(" + "|".join(map(re.escape, names)) + r")\}")
 
 
 def place(template: str, **parts: str) -> str:
@@ -148,7 +153,7 @@ def place(template: str, **parts: str) -> str:
 
 def quote(text: str) -> str:
     """`text` with every tag that we use ourselves made harmless, so that it cannot close or open one."""
-    return _OUR_TAG.sub("&lt;", text)
+    return _OUR_TAG.sub("&lt;", text) if "<" in text else text
 
 
 def _tagged(tag: str, text: str) -> str:

@@ -135,16 +135,24 @@ class Client:
         """
         data = None if body is None else to_json(body)
         try:
-            async with self._open_session().request(method, self._base + path, data=data) as response:
-                answer = from_json(await response.read())
+            try:
+                return await self._send(method, path, data)
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
+                # most likely a kept-alive connection to a server that has restarted; every request may be sent twice
+                return await self._send(method, path, data)
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise IndexUnavailable(
                 f"The vector store at {self._socket or self._base} does not answer: "
                 f"see that it runs and that QDRANT_URL is right ({error or type(error).__name__})."
             ) from error
+
+    async def _send(self, method: str, path: str, data: bytes | None) -> Any:
+        request = self._open_session().request(method, self._base + path, data=data, allow_redirects=False)
+        async with request as response:
+            answer = await response.read()
         if response.status >= 400:
             raise _fault(response.status, answer)
-        return answer["result"]
+        return from_json(answer)["result"]
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -166,9 +174,13 @@ def connect(url: str, api_key: str | None = None) -> Client:
     return Client(f"{parts.scheme}://{host}{parts.path}", None, api_key)
 
 
-def _fault(status: int, answer: Any) -> IndexFault:
-    sentence = answer["status"]["error"]
+def _fault(status: int, answer: bytes) -> IndexFault:
+    """The refusal in Qdrant's words, or in those of whatever stands before it."""
     kinds = {404: IndexMissing, 409: _Exists, 429: IndexUnavailable, 502: IndexUnavailable, 503: IndexUnavailable}
+    try:
+        sentence = from_json(answer)["status"]["error"]
+    except (ValueError, TypeError, KeyError):
+        sentence = f"The vector store answered {status}: {answer[:200].decode(errors='replace')}"
     return kinds.get(status, IndexFault)(sentence)
 
 

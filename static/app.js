@@ -219,7 +219,7 @@
   const setBusy = (button, busy) => (busy ? button.setAttribute("aria-busy", "true") : button.removeAttribute("aria-busy"));
   on("submit", (event) => {
     const button = event.submitter;
-    if (event.defaultPrevented || event.target.method !== "post" || !button?.matches(".button")) return;
+    if (event.defaultPrevented || event.target.getAttribute("method")?.toLowerCase() !== "post" || !button?.matches(".button")) return;
     setTimeout(() => setBusy(button, true));
     setTimeout(() => setBusy(button, false), 10000); // the answer may be a download
   });

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
-from django.contrib.postgres.search import SearchQuery
 from django.db.models import Exists, OuterRef
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from . import text_search
 from .models import Labelling, Note, Status
 from .models.conversations import ConversationQuerySet
 from .text import clean
@@ -72,6 +71,17 @@ class ConversationFilter(BaseModel):
 
     def apply(self, rows: ConversationQuerySet) -> ConversationQuerySet:
         """The rows that match, in no particular order. `rows` are those of one project."""
+        return text_search.narrow(self._facets(rows), self.q)
+
+    def count(self, rows: ConversationQuerySet) -> int:
+        """How many of `rows` match, exactly: for what is about to be done to all of them."""
+        return text_search.count(self._facets(rows), self.q)
+
+    def bounded_count(self, rows: ConversationQuerySet) -> int:
+        """How many of `rows` match, or COUNTED + 1 where it is more: for a page, at a bounded cost."""
+        return text_search.count(self._facets(rows), self.q, limit=COUNTED + 1)
+
+    def _facets(self, rows: ConversationQuerySet) -> ConversationQuerySet:
         exact = {"status": self.status, "batch": self.batch, "persona": self.persona}
         ranges = {
             "turns__gte": self.turns_min,
@@ -84,25 +94,4 @@ class ConversationFilter(BaseModel):
             rows = rows.filter(Exists(Labelling.objects.filter(label=self.label, conversation=OuterRef("pk"))))
         if self.note:
             rows = rows.filter(Exists(Note.objects.filter(conversation=OuterRef("pk"))))
-        return rows.filter(head__search=search_query(self.q)) if self.q else rows
-
-
-_TERM = re.compile(r'"([^"]*)"|([^\s"]+)')
-
-
-def search_query(words: str) -> SearchQuery:
-    """Every word of `words` by its beginning, every quoted phrase as it stands; whatever else is typed is harmless.
-
-    Each term is handed to PostgreSQL as a quoted text, so that it is cut into words as the conversations were.
-    """
-    terms = [f"'{_escape(phrase)}'" if phrase else f"'{_escape(word)}':*" for phrase, word in _TERM.findall(words)]
-    return SearchQuery(" & ".join(terms), search_type="raw", config="simple")
-
-
-def _escape(term: str) -> str:
-    return term.replace("\\", "\\\\").replace("'", "''")
-
-
-def bounded_count(rows: ConversationQuerySet, limit: int = COUNTED) -> int:
-    """How many rows there are, or `limit` + 1 where there are more: the cost is bounded too."""
-    return rows.order_by()[: limit + 1].count()
+        return rows

@@ -108,6 +108,7 @@ class Conversation(models.Model):
             models.Index(fields=["batch", "-id"], name="conversation_by_batch"),
             models.Index(fields=["persona", "-id"], name="conversation_by_persona"),
             models.Index(fields=["project", "turns", "-id"], name="conversation_by_turns"),
+            models.Index(fields=["project", "score"], name="conversation_by_score"),
         ]
 
     def __str__(self) -> str:
@@ -151,11 +152,15 @@ class Version(models.Model):
 
     @property
     def dialog(self) -> Dialog:
+        return self.spoken.model_copy(update={"trace": Trace.model_validate(self.trace or {})})
+
+    @property
+    def spoken(self) -> Dialog:
+        """The dialog without its trace, which is many times as long and may have been deferred."""
         return Dialog(
             messages=tuple(Message.model_validate(message) for message in self.messages),
             system_prompt=self.system_prompt,
             persona=self.persona,
-            trace=Trace.model_validate(self.trace or {}),
         )
 
 
@@ -191,6 +196,8 @@ class BulkAction(models.Model):
         UNDOING = "undoing", "Undoing"
         UNDONE = "undone", "Undone"
 
+    ACTIVE = (State.RUNNING, State.UNDOING)
+
     project = models.ForeignKey(Project, models.CASCADE, related_name="bulk_actions")
     actor = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     decision = models.CharField(max_length=10, choices=Status, blank=True)
@@ -202,6 +209,7 @@ class BulkAction(models.Model):
     up_to = models.BigIntegerField(help_text="Id of the newest conversation that it may touch.")
     position = models.BigIntegerField(help_text="Conversations with this id and above have been seen to.")
     created = models.DateTimeField(auto_now_add=True)
+    updated = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["-pk"]
@@ -210,11 +218,15 @@ class BulkAction(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_decision_display() or self.label}: {self.total}"
+        return f"{self.verdict or self.label}: {self.total}"
+
+    @property
+    def verdict(self) -> str:
+        return self.get_decision_display()
 
     @property
     def is_active(self) -> bool:
-        return self.state in (self.State.RUNNING, self.State.UNDOING)
+        return self.state in self.ACTIVE
 
 
 class Labelling(models.Model):

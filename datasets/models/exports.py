@@ -16,6 +16,8 @@ class Export(models.Model):
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
 
+    ACTIVE = (State.WAITING, State.WRITING)
+
     project = models.ForeignKey(Project, models.CASCADE, related_name="exports", db_index=False)
     format = models.CharField(max_length=20)
     filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
@@ -44,9 +46,14 @@ class Export(models.Model):
             models.Index(fields=["id"], name="export_open", condition=models.Q(state__in=["waiting", "writing"])),
         ]
 
+    @property
+    def file_name(self) -> str:
+        """What a download is called: it says which format, and whether the offline model wrote any of it."""
+        return f"{self.project.slug}-{self.format}{'-offline' if self.offline else ''}-{self.pk}.jsonl"
+
     def __str__(self) -> str:
         return f"Export {self.pk}"
 
     @property
     def is_active(self) -> bool:
-        return self.state in (self.State.WAITING, self.State.WRITING)
+        return self.state in self.ACTIVE

@@ -1,0 +1,27 @@
+"""`{"messages": [{"role": …, "content": …}]}`. Function arguments are objects, as TRL reads them."""
+
+from __future__ import annotations
+
+from datasets.schema import Dialog, Message
+
+from .contract import Options, Row, Skip
+from .said import said
+
+
+def row(dialog: Dialog, options: Options) -> Row | Skip:
+    what = said(dialog, options)
+    if isinstance(what, Skip):
+        return what
+    names = {call.id: call.name for message in what.messages for call in message.tool_calls}
+    messages = [_message(message, names) for message in what.messages]
+    return {"messages": [{"role": "system", "content": what.system}, *messages] if what.system else messages}
+
+
+def _message(message: Message, names: dict[str, str]) -> Row:
+    shape: Row = {"role": message.role, "content": message.content}
+    if message.role == "tool":
+        shape["name"] = names.get(message.tool_call_id, "")
+    if message.tool_calls:
+        calls = [{"name": call.name, "arguments": call.arguments} for call in message.tool_calls]
+        shape["tool_calls"] = [{"type": "function", "function": call} for call in calls]
+    return shape

@@ -1,0 +1,228 @@
+"""Files of training rows, written by a worker from what a filter matches."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import timezone
+from pydantic import ValidationError
+
+from datasets.filters import ConversationFilter
+from datasets.formats import FORMATS, Options, Skip, encode, metadata
+from datasets.models import Conversation, Export, Project, User
+from datasets.models.conversations import ConversationQuerySet
+
+from .activity import record_activity
+from .bulk import newest_id
+from .errors import Refused
+
+CHUNK = 200
+LEASE = timedelta(seconds=30)
+MAX_ATTEMPTS = 3
+PREVIEWED = 20
+"""How many conversations are tried for one that the format can hold, for the example on the form."""
+
+
+class Lost(Exception):
+    """Another worker took the export over, or somebody deleted it."""
+
+
+@transaction.atomic
+def start_export(*, project: Project, actor: User, filter: ConversationFilter, format: str, options: Options) -> Export:
+    """Ask for a file of what matches now; `write_export` writes it. Raises Refused when nothing matches."""
+    if format not in FORMATS:
+        raise Refused("There is no such format: choose one of the list.", field="format")
+    up_to = newest_id(project)
+    rows = filter.count(project.conversations.filter(pk__lte=up_to))
+    if not rows:
+        raise Refused("Nothing matches, so there is nothing to write: widen the choice.")
+    export = Export.objects.create(
+        project=project, created_by=actor, format=format, filter=filter.parameters, options=asdict(options), rows=rows,
+        up_to=up_to,
+    )  # fmt: skip
+    text = f"exported {rows} conversations as {FORMATS[format].label}"
+    record_activity(project=project, actor=actor, text=text, path=f"exports/{export.pk}/")
+    return export
+
+
+@transaction.atomic
+def delete_export(*, export: Export, actor: User) -> None:
+    """The row and its file. A worker that is writing it finds out at its next chunk, and clears up."""
+    record_activity(project=export.project, actor=actor, text=f"deleted the export {export.pk}", path="exports/")
+    name = export.file.name
+    export.delete()
+    if name:
+        transaction.on_commit(lambda: Path(settings.MEDIA_ROOT, name).unlink(missing_ok=True))
+
+
+def waiting_exports() -> list[int]:
+    """Those that no worker holds."""
+    return list(_free().values_list("pk", flat=True))
+
+
+def preview(*, project: Project, filter: ConversationFilter, format: str, options: Options) -> dict[str, Any] | None:
+    """A real row: the first of what matches that the format can hold."""
+    rows = _readable(filter.apply(project.conversations.all()), options)
+    for conversation in rows.order_by("pk")[:PREVIEWED]:
+        row = row_of(conversation, format, options)
+        if not isinstance(row, Skip):
+            return row
+    return None
+
+
+def row_of(conversation: Conversation, format: str, options: Options) -> dict[str, Any] | Skip:
+    try:
+        dialog = conversation.head.dialog if options.metadata else conversation.head.spoken
+    except ValidationError:
+        return Skip("Its stored messages cannot be read.")
+    row = FORMATS[format].row(dialog, options)
+    if options.metadata and not isinstance(row, Skip):
+        row["metadata"] = metadata(dialog, _facts(conversation))
+    return row
+
+
+def _facts(conversation: Conversation) -> dict[str, Any]:
+    return {
+        "id": conversation.pk,
+        "version": conversation.head.number,
+        "run": conversation.batch.name,
+        "persona": conversation.persona.name if conversation.persona else None,
+        "status": conversation.status,
+        "labels": [label.name for label in conversation.labels.all()],
+        "score": conversation.score,
+        "offline": conversation.offline,
+    }
+
+
+def _readable(rows: ConversationQuerySet, options: Options) -> ConversationQuerySet:
+    """With what `row_of` reads, and no more: a trace is many times as long as what was said."""
+    rows = rows.with_head()
+    if not options.metadata:
+        return rows.defer("head__search", "head__trace")
+    return rows.select_related("head", "batch", "persona").prefetch_related("labels")
+
+
+# -- writing ------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Tally:
+    """What has been written so far."""
+
+    rows: int = 0
+    size: int = 0
+    offline: bool = False
+    digest: Any = field(default_factory=hashlib.sha256)
+    skips: Counter[str] = field(default_factory=Counter)
+
+    def columns(self) -> dict[str, Any]:
+        skips = dict(self.skips)
+        return {"rows_written": self.rows, "size": self.size, "offline": self.offline, "skips": skips} | {
+            "skipped": sum(skips.values())
+        }
+
+
+def write_export(*, export_id: int) -> None:
+    """Write the file, unless another worker does. It appears under its name only when it is whole.
+
+    Killed in the middle, it is begun again when its lease has run out; after three attempts it counts as failed.
+    """
+    export = _claim(export_id)
+    if export is None:
+        return
+    folder = Path(settings.MEDIA_ROOT, "exports")
+    folder.mkdir(parents=True, exist_ok=True)
+    _sweep(folder, export.pk)
+    draft = folder / f".{export.pk}-{export.attempts}.part"
+    with suppress(Lost):
+        try:
+            with draft.open("wb") as sink:
+                tally = _write_rows(export, sink)
+            _publish(export, draft, folder, tally)
+        except OSError as error:
+            words = error.strerror or str(error)
+            _fail(export, f"The server could not write the file ({words}): free some space and export again.")
+    draft.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, pk: int) -> None:
+    """Drafts of attempts that were killed."""
+    for draft in folder.glob(f".{pk}-*.part"):
+        draft.unlink(missing_ok=True)
+
+
+def _free() -> Any:
+    now = timezone.now()
+    return Export.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), state__in=Export.ACTIVE)
+
+
+def _claim(export_id: int) -> Export | None:
+    """The export, if this caller got it. One that took too many workers with it is failed instead."""
+    free = _free().filter(pk=export_id)
+    sentence = f"Writing stopped {MAX_ATTEMPTS} times before it was done: look at the worker's log and export again."
+    if free.filter(attempts__gte=MAX_ATTEMPTS).update(state=Export.State.FAILED, error=sentence, lease_until=None):
+        return None
+    won = free.update(state=Export.State.WRITING, lease_until=timezone.now() + LEASE, attempts=F("attempts") + 1)
+    return Export.objects.select_related("project").get(pk=export_id) if won else None
+
+
+def _write_rows(export: Export, sink: BinaryIO) -> Tally:
+    tally, options = Tally(), Options(**export.options)
+    for chunk in _chunks(export, options):
+        for conversation in chunk:
+            row = row_of(conversation, export.format, options)
+            if isinstance(row, Skip):
+                tally.skips[row.reason] += 1
+                continue
+            line = encode(row)
+            sink.write(line)
+            tally.digest.update(line)
+            tally.rows, tally.size = tally.rows + 1, tally.size + len(line)
+            tally.offline = tally.offline or conversation.offline
+        _keep(export, lease_until=timezone.now() + LEASE, **tally.columns())
+    return tally
+
+
+def _chunks(export: Export, options: Options) -> Iterator[list[Conversation]]:
+    """Oldest first. Only one chunk is in memory."""
+    rows = export.project.conversations.filter(pk__lte=export.up_to)
+    rows = _readable(ConversationFilter.read(export.filter).apply(rows), options).order_by("pk")
+    last = 0
+    while chunk := list(rows.filter(pk__gt=last)[:CHUNK]):
+        yield chunk
+        last = chunk[-1].pk
+
+
+def _publish(export: Export, draft: Path, folder: Path, tally: Tally) -> None:
+    if not tally.rows:
+        _fail(export, "The format could hold none of these conversations.", **tally.columns())
+        return
+    export.offline = tally.offline
+    final = folder / export.file_name
+    digest = tally.digest.hexdigest()
+    with transaction.atomic():  # nobody deletes the row between the file's appearing and the row's saying so
+        _keep(export, **tally.columns(), state=Export.State.READY, file=f"exports/{final.name}", sha256=digest,
+              lease_until=None, finished=timezone.now())  # fmt: skip
+        os.replace(draft, final)
+
+
+def _fail(export: Export, sentence: str, **columns: Any) -> None:
+    _keep(export, state=Export.State.FAILED, error=sentence, lease_until=None, finished=timezone.now(), **columns)
+
+
+def _keep(export: Export, **columns: Any) -> None:
+    """Write to the row only as long as this attempt is the latest. Raises Lost when it is not."""
+    mine = Export.objects.filter(pk=export.pk, attempts=export.attempts, state=Export.State.WRITING)
+    if not mine.update(**columns):
+        raise Lost

@@ -26,14 +26,30 @@ STARTERS = {
 
 
 @transaction.atomic
-def create_project(*, name: str, owner: User, description: str = "") -> Project:
+def create_project(*, name: str, owner: User | None, description: str = "") -> Project:
     """A project with its first owner, and a starter prompt for either side so that a first run needs no writing."""
     project = Project.objects.create(name=name, slug=_free_slug(name), description=description)
-    Membership.objects.create(project=project, user=owner, role=Role.OWNER)
+    if owner:
+        Membership.objects.create(project=project, user=owner, role=Role.OWNER)
     for role, (title, text) in STARTERS.items():
         save_prompt(project=project, role=role, name=title, text=text, author=None)
     record_activity(project=project, actor=owner, text="created the project")
     return project
+
+
+@transaction.atomic
+def update_project(*, project: Project, actor: User, name: str, description: str) -> None:
+    """The address (slug) stays, so that links to the project keep working."""
+    project.name, project.description = name, description
+    project.save(update_fields=["name", "description"])
+    record_activity(project=project, actor=actor, text="changed the project's settings", path="settings/")
+
+
+def delete_project(*, project: Project) -> None:
+    """Refused while corpora exist: their files and indexes are cleared by workers, one corpus at a time."""
+    if project.corpora.exists():
+        raise Refused("Delete the project's corpora first: their files and indexes take a moment to clear.")
+    project.delete()
 
 
 def _free_slug(name: str) -> str:

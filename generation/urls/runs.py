@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from generation.views import recipes, runs, trials
+from generation.views import recipes, runs, trials, uses
 
 urlpatterns = [
     path("p/<slug:project>/runs/", runs.run_list, name="run-list"),
@@ -17,4 +17,5 @@ urlpatterns = [
     path("p/<slug:project>/recipes/<int:recipe>/delete/", recipes.recipe_delete, name="recipe-delete"),
     path("p/<slug:project>/trials/<int:trial>/", trials.trial_detail, name="trial-detail"),
     path("p/<slug:project>/prompts/<int:prompt>/draft/", trials.draft_correspondent, name="prompt-draft"),
+    path("p/<slug:project>/prompts/<int:prompt>/uses/", uses.prompt_uses, name="prompt-uses"),
 ]

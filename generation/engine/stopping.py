@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import floor
@@ -68,9 +68,10 @@ class FailureRules:
     alike: int = 10
     """Consecutive failures with one and the same error at which to stop."""
 
-    def reason(self, outcomes: Sequence[str | None]) -> str | None:
+    def reason(self, outcomes: Iterable[str | None]) -> str | None:
         """The reason to stop, or None."""
-        return self._all_alike(outcomes) or self._too_many(outcomes[-self.window :])
+        known = list(outcomes)
+        return self._all_alike(known) or self._too_many(known[-self.window :])
 
     def _too_many(self, outcomes: Sequence[str | None]) -> str | None:
         failed = sum(error is not None for error in outcomes)

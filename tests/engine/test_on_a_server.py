@@ -28,7 +28,7 @@ PACE = Pace(orders=0.05, landing=0.02)
 async def model(model_server: RunningModelServer) -> AsyncIterator[ChatModel]:
     async with ClientPool() as pool:
         chat = OpenAIChat(pool, Server(base_url=model_server.base_url, api_key="good"), "test-model")
-        yield Retrying(Limited(chat, AdaptiveLimiter(16)), RetryPolicy(tries=20, base=0.02, longest=0.2))
+        yield Retrying(Limited(chat, AdaptiveLimiter(16)), RetryPolicy(tries=50, bad_replies=7, base=0.02, longest=0.2))
 
 
 def desk_of(count: int, turns: int = 3, in_flight: int = 16) -> MemoryDesk:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from decimal import Decimal
 
 import pytest
@@ -59,6 +60,10 @@ def test_the_error_rate_is_the_share_of_failures_in_the_window() -> None:
     half = ["a", None, "b", None] * 5
     assert RULES.reason(half) == "10 of the last 20 conversations failed. The latest error: b"
     assert RULES.reason([*half, *[None] * 15]) is None
+
+
+def test_outcomes_may_be_a_bounded_queue() -> None:
+    assert RULES.reason(deque([None, *["x"] * 5], maxlen=5)) is not None
 
 
 def test_a_rate_needs_enough_outcomes() -> None:

@@ -1,1 +1,49 @@
 """Work that the archive leaves to workers: ids in, None out. Each is safe to run twice and to be killed."""
+
+from __future__ import annotations
+
+from celery import shared_task
+from django.utils import timezone
+
+from datasets.models import Corpus, SourceFile
+from datasets.services import bulk, exports, ingest
+
+AT_ONCE = 500
+"""Files that one tick hands out; the next one goes on from there."""
+EXPIRES = 15.0
+"""Seconds after which a reminder is dropped: the next tick reminds again."""
+
+
+@shared_task
+def ingest_file(file_id: int) -> None:
+    ingest.ingest(file_id)
+
+
+@shared_task
+def clear_corpus(corpus_id: int) -> None:
+    ingest.clear_corpus(corpus_id)
+
+
+@shared_task
+def write_export(export_id: int) -> None:
+    exports.write_export(export_id=export_id)
+
+
+@shared_task
+def carry_on_bulk(action_id: int) -> None:
+    while bulk.advance(action_id=action_id):
+        pass
+
+
+@shared_task
+def tick() -> None:
+    """Remind the workers of whatever is left to do: what is new, and what somebody was killed over."""
+    files = SourceFile.objects.free(timezone.now()).order_by("created").values_list("pk", flat=True)
+    for file_id in files[:AT_ONCE]:
+        ingest_file.apply_async((file_id,), expires=EXPIRES)
+    for corpus_id in Corpus.with_deleted.exclude(deleted=None).values_list("pk", flat=True):
+        clear_corpus.apply_async((corpus_id,), expires=EXPIRES)
+    for export_id in exports.waiting_exports():
+        write_export.apply_async((export_id,), expires=EXPIRES)
+    for action_id in bulk.left_lying():
+        carry_on_bulk.apply_async((action_id,), expires=EXPIRES)

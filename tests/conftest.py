@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 
 import django
+import pytest
+from django.db import connection
 
 from tests import services
 
@@ -13,3 +16,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
 django.setup()
 
 pytest_plugins = ["tests.actors", "tests.fixtures_model_server"]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
+    """Corpora are numbered from a random number on: collections are named after them, and databases share one Qdrant."""
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(f"ALTER SEQUENCE datasets_corpus_id_seq RESTART WITH {1 + secrets.randbelow(10**9)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -84,6 +84,10 @@ class SourceFileQuerySet(models.QuerySet["SourceFile"]):
         """Open ones that nobody holds at the moment."""
         return self.open().filter(models.Q(lease_until=None) | models.Q(lease_until__lt=now))
 
+    def narrowed(self, state: str) -> Self:
+        """Those in a state; "open" is any state that a worker has yet to end, and "" all of them."""
+        return self.open() if state == "open" else self.filter(state=state) if state else self.all()
+
     def ask_reading(self, **changes: object) -> int:
         """Have them read from the beginning; whoever reads them now is shut out. Returns how many there were."""
         return self._begin(SourceFile.State.WAITING, **changes)
@@ -156,6 +160,23 @@ class SourceFile(models.Model):
     def is_open(self) -> bool:
         return self.state in self.OPEN
 
+    @property
+    def percent(self) -> int:
+        return int(100 * self.progress)
+
+
+class DocumentQuerySet(models.QuerySet["Document"]):
+    def matching(self, *, title: str | None = None, file: int | None = None) -> Self:
+        """Those with these words anywhere in their title, and of that file; None does not narrow."""
+        narrowed = self if file is None else self.filter(source=file)
+        for word in (title or "").split():
+            narrowed = narrowed.filter(title__icontains=word)
+        return narrowed
+
+    def without_text(self) -> Self:
+        """For lists: whatever may be long is left in the database."""
+        return self.defer("text", "pages", "metadata")
+
 
 class Document(models.Model):
     """One readable text: a whole PDF, or one row of a table. `key` tells the rows of a file apart."""
@@ -172,6 +193,8 @@ class Document(models.Model):
     revision = models.PositiveIntegerField(help_text="The revision of its file that it was last read from.")
     created = models.DateTimeField(auto_now_add=True)
 
+    objects = DocumentQuerySet.as_manager()
+
     class Meta:
         ordering = ["pk"]
         constraints = [models.UniqueConstraint(fields=["source", "key"], name="one_document_a_key")]
@@ -182,6 +205,13 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def neighbour(self, step: Literal[-1, 1]) -> Document | None:
+        """The one before or after it in its corpus."""
+        others = Document.objects.without_text().filter(corpus=self.corpus_id)
+        if step > 0:
+            return others.filter(pk__gt=self.pk).order_by("pk").first()
+        return others.filter(pk__lt=self.pk).order_by("-pk").first()
 
 
 class Passage(models.Model):

@@ -15,6 +15,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from datasets.models import Corpus, Project, SourceFile, User
+from datasets.models.corpora import SourceFileQuerySet
 
 from .activity import record_activity
 from .errors import Refused
@@ -42,7 +43,7 @@ def update_corpus(
     corpus.name, corpus.description = name, description
     with transaction.atomic():
         _save(corpus, chunk_size=chunk_size, chunk_overlap=chunk_overlap, user=user, verb="changed")
-        return before != (chunk_size, chunk_overlap) and reread_corpus(corpus=corpus) > 0
+        return before != (chunk_size, chunk_overlap) and _living(corpus.files.all()).ask_reading() > 0
 
 
 def _save(corpus: Corpus, *, chunk_size: int, chunk_overlap: int, user: User, verb: str) -> Corpus:
@@ -60,9 +61,13 @@ def _save(corpus: Corpus, *, chunk_size: int, chunk_overlap: int, user: User, ve
     return corpus
 
 
-def reread_corpus(*, corpus: Corpus) -> int:
-    """Have every file read again. Returns how many there are."""
-    return corpus.files.exclude(state=SourceFile.State.DELETING).ask_reading()
+@transaction.atomic
+def reread_corpus(*, corpus: Corpus, user: User | None) -> int:
+    """Have every file read and indexed again. Returns how many there are."""
+    count = _living(corpus.files.all()).ask_reading()
+    if count:
+        _record(corpus, user, f"had the files of “{corpus.name}” read again")
+    return count
 
 
 @transaction.atomic
@@ -123,20 +128,23 @@ def paste_text(*, corpus: Corpus, title: str, text: str, user: User | None) -> t
     return store_file(corpus=corpus, name=name, file=ContentFile(text.encode()), user=user, options={})
 
 
-def reread_file(*, source: SourceFile, options: Options | None = None) -> None:
+@transaction.atomic
+def reread_file(*, source: SourceFile, user: User | None, options: Options | None = None) -> None:
     """Have a file read again, with other reading options if some are given."""
     changes = {} if options is None else {"options": dict(options)}
-    _living(source).ask_reading(**changes)
+    if _living(SourceFile.objects.filter(pk=source.pk)).ask_reading(**changes):
+        _record(source.corpus, user, f"had {source.name} of “{source.corpus.name}” read again")
 
 
-def delete_file(*, source: SourceFile, user: User) -> None:
+@transaction.atomic
+def delete_file(*, source: SourceFile, user: User | None) -> None:
     """A worker clears away its documents, vectors and stored content (`ingest.clear_file`)."""
-    if _living(source).ask_deleting():
+    if _living(SourceFile.objects.filter(pk=source.pk)).ask_deleting():
         _record(source.corpus, user, f"deleted {source.name} from “{source.corpus.name}”")
 
 
-def _living(source: SourceFile):
-    return SourceFile.objects.filter(pk=source.pk).exclude(state=SourceFile.State.DELETING)
+def _living(files: SourceFileQuerySet) -> SourceFileQuerySet:
+    return files.exclude(state=SourceFile.State.DELETING)
 
 
 def _store_or_refuse(corpus: Corpus, file: File, user: User | None, options: Options | None) -> Stored:

@@ -386,6 +386,7 @@ class Migration(migrations.Migration):
                 ('size', models.PositiveBigIntegerField()),
                 ('sha256', models.CharField(max_length=64)),
                 ('options', models.JSONField(blank=True, default=dict, help_text='Reading options: column, content_key.')),
+                ('columns', models.JSONField(blank=True, default=list, help_text='The columns or keys that its rows have, to pick from.')),
                 ('state', models.CharField(choices=[('waiting', 'Waiting'), ('reading', 'Reading'), ('ready', 'Ready'), ('failed', 'Failed'), ('deleting', 'Deleting')], default='waiting', max_length=10)),
                 ('progress', models.FloatField(default=0, help_text='Share of the file that has been read, 0 to 1.')),
                 ('error', models.TextField(blank=True, help_text='One sentence: what is wrong with the file and what to do.')),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
+from pathlib import PurePath
 from typing import Literal, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -15,12 +17,14 @@ from .people import Project, User
 
 class CorpusQuerySet(models.QuerySet["Corpus"]):
     def with_totals(self) -> Self:
-        """Adds `file_total`, `document_total`, `passage_total`, `open_total` and `failed_total`, in one query."""
+        """Adds the numbers of its files, documents and passages, and of files by how they stand, in one query."""
         return self.annotate(
             file_total=models.Count("files"),
             document_total=Coalesce(models.Sum("files__document_count"), 0),
             passage_total=Coalesce(models.Sum("files__passage_count"), 0),
             open_total=models.Count("files", filter=models.Q(files__state__in=SourceFile.OPEN)),
+            reading_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.READING)),
+            ready_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.READY)),
             failed_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.FAILED)),
         )
 
@@ -113,6 +117,7 @@ class SourceFile(models.Model):
         DELETING = "deleting", "Deleting"
 
     OPEN = (State.WAITING, State.READING, State.DELETING)
+    ROWS = {".csv": "column", ".tsv": "column", ".tab": "column", ".jsonl": "content_key", ".ndjson": "content_key"}
 
     corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="files", db_index=False)
     name = models.CharField(max_length=255)
@@ -120,6 +125,9 @@ class SourceFile(models.Model):
     size = models.PositiveBigIntegerField()
     sha256 = models.CharField(max_length=64)
     options = models.JSONField(default=dict, blank=True, help_text="Reading options: column, content_key.")
+    columns = models.JSONField(
+        default=list, blank=True, help_text="The columns or keys that its rows have, to pick from."
+    )
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     progress = models.FloatField(default=0, help_text="Share of the file that has been read, 0 to 1.")
     error = models.TextField(blank=True, help_text="One sentence: what is wrong with the file and what to do.")
@@ -164,6 +172,16 @@ class SourceFile(models.Model):
     def percent(self) -> int:
         return int(100 * self.progress)
 
+    @property
+    def option(self) -> str:
+        """The reading option that says where the text of a row is; "" for a file that is one document."""
+        return self.ROWS.get(PurePath(self.name).suffix.lower(), "")
+
+    @property
+    def picked(self) -> str:
+        """The column or key that somebody chose; "" where the reader picks it."""
+        return self.options.get(self.option, "")
+
 
 class DocumentQuerySet(models.QuerySet["Document"]):
     def matching(self, *, title: str | None = None, file: int | None = None) -> Self:
@@ -205,6 +223,13 @@ class Document(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def details(self) -> list[tuple[str, str]]:
+        """What else its row said: names with values as short texts."""
+        texts = (
+            (name, value if isinstance(value, str) else json.dumps(value)) for name, value in self.metadata.items()
+        )
+        return [(name, text[:500]) for name, text in texts if text]
 
     def neighbour(self, step: Literal[-1, 1]) -> Document | None:
         """The one before or after it in its corpus."""

@@ -89,12 +89,13 @@ def lease_kept(source: SourceFile) -> Iterator[None]:
 
 
 def end(source: SourceFile, state: str, **changes: object) -> None:
-    """Let the file go for good, with how many rows it has and what was left out of it."""
+    """Let the file go for good, with how many rows it has, its columns and what was left out of it."""
     passages = source.documents.aggregate(total=Sum("passage_count"))["total"]
     mine(source).update(
         state=state,
         document_count=source.documents.count(),
         passage_count=passages or 0,
+        columns=source.columns,
         problems=source.problems,
         problem_count=source.problem_count,
         lease_until=None,

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from datasets.index import IndexFault, PassageIndex, connect
 from datasets.models import Corpus, SourceFile
-from datasets.reading import Problem, ReadOptions, Unreadable, read
+from datasets.reading import Problem, ReadOptions, Unreadable, peek_columns, read
 
 from .claims import ATTEMPTS, Overtaken, State, claim, end, lease_kept, mine
 from .clearing import clear_documents, clear_file
@@ -48,6 +48,7 @@ def _read(source: SourceFile) -> None:
     options = ReadOptions(**{name: source.options[name] for name in OPTIONS if source.options.get(name)})
     with Intake(source) as intake:
         try:
+            source.columns = peek_columns(Path(source.file.path), source.name) if source.option else []
             for found in read(Path(source.file.path), source.name, options):
                 intake.note(found) if isinstance(found, Problem) else intake.take(found)
         except Unreadable as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from celery import Celery, signals
+from celery import Celery, platforms, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
 
@@ -28,3 +28,9 @@ def say_that_it_closes(**_: object) -> None:
     from generation.services import pullers
 
     pullers.announce_closing()
+
+
+@signals.beat_embedded_init.connect
+def end_with_the_worker(**_: object) -> None:
+    """The clock ends when its worker is killed, as the worker's other children do."""
+    platforms.set_pdeathsig("SIGKILL")

@@ -6,9 +6,11 @@ import fcntl
 import json
 import os
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 import psutil
 
@@ -29,19 +31,30 @@ def owned(data_dir: Path) -> Iterator[Note]:
     Raises AlreadyRunning, which names the holder. What a killed holder left running is ended first.
     """
     note = Note(data_dir / "processes.json")
-    with (data_dir / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyRunning(note.complaint(data_dir)) from None
+    with (data_dir / "lock").open("a+") as lock:
+        take(lock, data_dir)
         for process in note.survivors():
             end_leftover(process)
-        note.write([])
         yield note
 
 
+def take(lock: TextIO, data_dir: Path) -> None:
+    """Lock the open file for this process and write its id into it; raise AlreadyRunning with the holder's."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        pid = lock.read()
+        raise AlreadyRunning(
+            f"AfterImage already runs on {data_dir} (process {pid}): use that one, or stop it with `kill {pid}`."
+        ) from None
+    lock.truncate(0)
+    lock.write(str(os.getpid()))
+    lock.flush()
+
+
 class Note:
-    """The file in which the holder writes its own process id and those of its children, with their birth times.
+    """The file in which the holder writes the process ids of its children, with their birth times.
 
     A process id alone could by now belong to somebody else; with its birth time it cannot.
     """
@@ -58,37 +71,42 @@ class Note:
             with suppress(psutil.NoSuchProcess):
                 births.append((pid, psutil.Process(pid).create_time()))
         draft = self.path.with_suffix(".draft")
-        draft.write_text(json.dumps({"holder": os.getpid(), "children": births}))
+        draft.write_text(json.dumps(births))
         draft.replace(self.path)
 
     def survivors(self) -> list[psutil.Process]:
         """The noted children that still live."""
         found = []
-        for pid, birth in self._read().get("children", []):
+        for pid, birth in self._read():
             with suppress(psutil.NoSuchProcess):
                 process = psutil.Process(pid)
                 if abs(process.create_time() - birth) < self.SAME_BIRTH:
                     found.append(process)
         return found
 
-    def complaint(self, data_dir: Path) -> str:
-        pid = self._read().get("holder", "unknown")
-        return f"AfterImage already runs on {data_dir} (process {pid}): use that one, or stop it with `kill {pid}`."
-
-    def _read(self) -> dict:
+    def _read(self) -> list[tuple[int, float]]:
         try:
             return json.loads(self.path.read_text())
         except (FileNotFoundError, ValueError):
-            return {}
+            return []
 
 
 def end_leftover(process: psutil.Process) -> None:
     """Wait for a process that was told to end, and kill it and its group if it does not."""
-    try:
-        process.wait(LAST_WORDS)
-    except psutil.TimeoutExpired:
+    if not gone(process, LAST_WORDS):
         kill_group(process.pid)
-        process.wait(LAST_WORDS)
+        gone(process, LAST_WORDS)
+
+
+def gone(process: psutil.Process, patience: float) -> bool:
+    """Whether `process` ends within `patience` seconds. One that nobody has buried yet (a zombie) has ended."""
+    deadline = time.monotonic() + patience
+    with suppress(psutil.NoSuchProcess):
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+    return True
 
 
 def kill_group(leader: int) -> None:

@@ -106,7 +106,7 @@ def worker(data_dir: Path, queue: str, *options: str) -> Child:
         command=(*celery, "-Q", queue, "-n", node(queue), *shape, *options),
         env={"AFTERIMAGE_DATA": str(data_dir)},
         ready=lambda: listens(queue),
-        orphan_signal=signal.SIGQUIT,  # drop the work at once: leases bring it back
+        orphan_signal=signal.SIGKILL,  # asked more kindly it may wait for a broker that ends too; leases bring work back
         grace=6.0,
     )
 

@@ -66,12 +66,15 @@ def own(
         if web:
             web.must_be_free()
         with Supervisor(data_dir / "logs", note, say) as supervisor:
+            say("Starting the database, the queue and the vector index ...")
             supervisor.start(*services(data_dir))
             if web or not os.environ.get("DATABASE_URL"):
                 migrate()
             applications = [programs.web(data_dir, web)] if web else []
             if workers and not (os.environ.get("REDIS_URL") and programs.workers_listen()):
                 applications += programs.workers(data_dir)
+            if applications:
+                say("Starting the workers and the web server ..." if web else "Starting the workers ...")
             supervisor.start(*applications)
             yield supervisor
 

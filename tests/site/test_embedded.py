@@ -262,7 +262,7 @@ def test_what_a_killed_start_left_running_is_ended_before_the_next_one_starts(tm
 def test_a_process_that_took_the_id_of_a_dead_child_is_left_alone(tmp_path):
     stranger = subprocess.Popen(["sleep", "60"], start_new_session=True)
     with owned(tmp_path) as note:
-        note.path.write_text(f'{{"holder": 1, "children": [[{stranger.pid}, 1000.0]]}}')
+        note.path.write_text(f"[[{stranger.pid}, 1000.0]]")
     with owned(tmp_path):
         assert stranger.poll() is None
     stranger.kill()

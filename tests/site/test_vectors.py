@@ -16,10 +16,8 @@ import pytest
 from qdrant_client import AsyncQdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
+from afterimage_web.embedded.vectors_store import OPTIMIZE_AFTER
 from datasets.index import IndexedPassage, IndexFault, PassageIndex, connect
-
-OPTIMIZED_FROM = 5_000
-"""Changed points after which a collection at rest is optimised."""
 
 
 class Vectors:
@@ -219,21 +217,15 @@ async def test_points_are_read_and_deleted_by_id_and_by_filter(qdrant: AsyncQdra
 async def test_wrong_requests_get_qdrants_status_and_leave_no_trace(qdrant: AsyncQdrantClient) -> None:
     await make(qdrant, "a", 1)
     good = models.PointStruct(id=1, vector={"dense": [1.0, 2.0]})
+    short = models.PointStruct(id=2, vector={"dense": [1.0]})
+    strange = models.PointStruct(id=2, vector={"x": [1.0]})
     text = models.Filter(must=[models.FieldCondition(key="name", match=models.MatchText(text="n"))])
     wrong = [
         (lambda: qdrant.count("b"), 404, "Collection `b`"),
         (lambda: make(qdrant, "a"), 409, "Collection `a` already exists!"),
         (lambda: make(qdrant, "../a"), 400, "letters, digits"),
-        (
-            lambda: qdrant.upsert("a", [good, models.PointStruct(id=2, vector={"dense": [1.0]})]),
-            400,
-            "expected dim: 2, got 1",
-        ),
-        (
-            lambda: qdrant.upsert("a", [good, models.PointStruct(id=2, vector={"x": [1.0]})]),
-            400,
-            "vector name error: x",
-        ),
+        (lambda: qdrant.upsert("a", [good, short]), 400, "expected dim: 2, got 1"),
+        (lambda: qdrant.upsert("a", [good, strange]), 400, "vector name error: x"),
         (lambda: qdrant.upsert("a", [good, models.PointStruct(id="no", vector={})]), 400, "UUID"),
         (lambda: qdrant.query_points("a", query=[1.0], using="dense"), 400, "expected dim: 2, got 1"),
         (lambda: qdrant.query_points("a", query=[1.0, 1.0], using="x"), 400, "vector name error: x"),
@@ -362,7 +354,7 @@ async def test_a_dropped_collection_leaves_no_files(vectors: Vectors, index: Pas
 
 async def worn(vectors: Vectors, index: PassageIndex) -> None:
     """Write and delete so much that the collection is optimised, and return once that has begun."""
-    await index.upsert(passages(OPTIMIZED_FROM))
+    await index.upsert(passages(OPTIMIZE_AFTER))
     await index.delete_stale(source=0, keep_revision=2)
     await until_shards(vectors, 2)
 
@@ -380,11 +372,11 @@ async def test_a_collection_at_rest_is_optimised_while_it_answers(vectors: Vecto
         assert (await index.search("number 217", limit=1))[0].passage.id == 217
         await asyncio.sleep(0.02)
     assert vectors.shards("corpus-1") != [before]
-    assert await index.count() == OPTIMIZED_FROM // 2
+    assert await index.count() == OPTIMIZE_AFTER // 2
     await index.upsert(passages(1))
     vectors.kill()
     vectors.start()
-    assert await index.count() == OPTIMIZED_FROM // 2 + 1
+    assert await index.count() == OPTIMIZE_AFTER // 2 + 1
 
 
 async def test_a_write_during_optimisation_wins(vectors: Vectors, index: PassageIndex) -> None:
@@ -402,4 +394,4 @@ async def test_kill_9_during_optimisation_costs_nothing(vectors: Vectors, index:
     vectors.kill()
     vectors.start()
     assert vectors.shards("corpus-1") == [before]
-    assert await index.count() == OPTIMIZED_FROM // 2
+    assert await index.count() == OPTIMIZE_AFTER // 2

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := throughput ingest
+BENCHES := throughput ingest lists
 
 # uv must use the Python that is there, not fetch one.
 export UV_PYTHON_DOWNLOADS := never
@@ -36,7 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/djlint --quiet --lint --check templates
 
 bench: $(VENV)/.dev
-	@for bench in $(BENCHES); do $(BIN)/python bench/$$bench.py || exit 1; done
+	@for bench in $(BENCHES); do $(BIN)/python -m bench.$$bench || exit 1; done
 
 $(VENV)/.runtime: requirements.txt $(VENV)/.made
 	$(call install,$<)

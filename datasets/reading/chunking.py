@@ -16,7 +16,7 @@ MAX_HEADING = 300
 _WORD = re.compile(r"\w")
 _BETWEEN = " › "
 # The splitter looks at all of the text that it is given again and again, so it is given a window of so many passages.
-_WINDOW = 24
+_WINDOW = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,11 @@ class Section(NamedTuple):
 
 
 def chunk(text: Text, *, size: int = 1200, overlap: int = 150) -> list[Span]:
-    """The passages of a document, in order: at most `size` characters each, `overlap` of them shared with the one before.
+    """The passages of a document, in order: at most `size` characters each.
 
-    A passage stays under one heading (only sections of less than a third of `size` are put together), so nothing is
-    shared across headings. White space at the ends of a passage is left out; nothing else is.
+    A passage begins with whole sentences of the one before, as many as fit into `overlap` characters. It stays under one
+    heading (only sections of less than a third of `size` are put together), so nothing is shared across headings. White
+    space at the ends of a passage is left out; nothing else is.
     """
     if size < 1 or not 0 <= overlap < size:
         raise ValueError(f"A passage of {size} characters cannot share {overlap} with the one before.")

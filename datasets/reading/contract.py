@@ -60,7 +60,7 @@ class ReadOptions:
 
     `column` names the column of a CSV or TSV file and `content_key` the key of a JSONL object that holds the text; both
     are guessed when None, and so are `title_key` and `id_key`, which serve both kinds. `max_chars` bounds the text of
-    one document (also one row), `seconds` the reading of a file that is one document.
+    one document (also one row), `seconds` the wait for the next document, `max_memory` the bytes that reading may use.
     """
 
     column: str | None = None
@@ -70,6 +70,7 @@ class ReadOptions:
     max_bytes: int = 512 * 2**20
     max_chars: int = 10_000_000
     max_pages: int = 5_000
+    max_memory: int = 2 * 2**30
     seconds: float = 120.0
 
 

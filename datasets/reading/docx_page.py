@@ -99,7 +99,7 @@ class _Pages:
         self._writer = writer
         self._numbering = Numbering(document)
         self._in_list = False
-        self._notes: list[str] = []
+        self._below_title = False  # a title stands above headings of level 1
 
     def write(self) -> None:
         for block in _blocks(self._document.element.body):
@@ -119,7 +119,12 @@ class _Pages:
         level = _heading_level(paragraph) if len(text) <= MAX_HEADING else 0
         if level:
             number = self._numbering.marker(paragraph).strip()
-            self._writer.heading(level, one_line(f"{number} {text}" if number not in ("", "-") else text))
+            is_title = paragraph.style is not None and paragraph.style.name == "Title"
+            self._writer.heading(
+                level + self._below_title * (not is_title),
+                one_line(f"{number} {text}" if number not in ("", "-") else text),
+            )
+            self._below_title = self._below_title or is_title
             self._in_list = False
             return
         marker = self._numbering.marker(paragraph)

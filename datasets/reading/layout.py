@@ -82,15 +82,19 @@ def without_running_lines(pages: list[list[Line]]) -> list[list[Line]]:
 def write_pages(pages: list[list[Line]], writer: Writer, level: Callable[[str, Sequence[Line]], int]) -> None:
     """Writes the pages as running text. `level` says which paragraphs are headings, 0 for none."""
     words = Words(line.text for page in pages for line in page)
+    in_list = False
     for paragraph in _over_pages([paragraphs(page) for page in pages]):
         text, starts = words.join([line.text for line in paragraph.lines], paragraph.kept)
         depth = level(text, paragraph.lines)
+        is_item = not depth and bool(_BULLET.match(text) or _NUMBER.match(text))
+        between = "\n" if is_item and in_list else "\n\n"
         for line in paragraph.opens:
-            writer.page(0 if depth else starts[line])
+            writer.page((0 if depth else starts[line]), between)
         if depth:
             writer.heading(depth, " ".join(text.split()))
         else:
-            writer.add(text)
+            writer.add(text, between)
+        in_list = is_item
 
 
 def paragraphs(lines: list[Line]) -> list[Paragraph]:
@@ -186,7 +190,7 @@ def _begins_paragraph(line: Line, group: list[Line], step: float, margin: float)
     if _NUMBER.match(line.text) and _may_be_item(line, group, margin):
         return True
     if _would_have_fitted(line, last, margin):
-        return _ends_sentence(last.text) or _is_indented(line, group)
+        return last.bold or _ends_sentence(last.text) or _is_indented(line, group)
     return _ends_sentence(last.text) and _is_indented(line, group)
 
 

@@ -73,7 +73,7 @@ def _read(document: pdfium.PdfDocument, source: Source, options: ReadOptions) ->
         yield Problem(_pages(pictures), PICTURES)
     writer = Writer(options.max_chars)
     write_pages(pages, writer, _heading_levels(pages))
-    text = writer.text(_title(document) or source.title)
+    text = writer.text(_title(document) or _opening(writer) or source.title)
     if _is_garbled(text.text):
         raise Unreadable(GARBLED)
     yield text
@@ -149,12 +149,12 @@ def _heading_levels(pages: list[list[Line]]) -> Callable[[str, Sequence[Line]], 
 
     def level(text: str, lines: Sequence[Line]) -> int:
         size = lines[0].size
-        if len(text) > 120 or len(lines) > 3 or not any(map(str.isalpha, text)):
+        if len(text) > 160 or len(lines) > 3 or not any(map(str.isalpha, text)):
             return 0
         if size >= 1.15 * body:
             return next((at for at, large in enumerate(larger, 1) if size >= large), len(larger))
         stands_out = lines[0].bold and not body_is_bold and size > 0.95 * body
-        return len(larger) + 1 if stands_out and not text.endswith((".", ",", ";")) else 0
+        return len(larger) + 1 if stands_out and not text.endswith((",", ";")) else 0
 
     return level
 
@@ -177,6 +177,12 @@ def _title(document: pdfium.PdfDocument) -> str:
     title = title_of(document.get_metadata_dict().get("Title", ""))
     title = _MADE_BY.sub("", _MADE_BY.sub("", title))
     return "" if title.casefold() in ("untitled", "document", "title") else title
+
+
+def _opening(writer: Writer) -> str:
+    """The heading that the document opens with, if there is no other of its size."""
+    widest = [heading for heading in writer.headings if heading.level == 1]
+    return title_of(widest[0].text) if len(widest) == 1 and widest[0].offset == 0 else ""
 
 
 def _pages(numbers: list[int]) -> str:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain, pairwise
 
 from striprtf.striprtf import rtf_to_text
 
+from . import plain
 from .clean import tidy, title_of
 from .contract import Problem, ReadOptions, Source, Text, Unreadable
 
@@ -26,7 +29,7 @@ def read(source: Source, options: ReadOptions) -> Iterator[Text | Problem]:
         )
     raw = _decoded(data)
     try:
-        text = tidy(rtf_to_text(raw, errors="replace"))
+        text = _paragraphs(tidy(rtf_to_text(raw, errors="replace")))
         title = _TITLE.search(raw[:100_000])
         name = title_of(rtf_to_text("{\\rtf1 " + title[1] + "}", errors="replace")) if title else ""
     except (ValueError, LookupError, TypeError, OverflowError) as error:
@@ -35,7 +38,15 @@ def read(source: Source, options: ReadOptions) -> Iterator[Text | Problem]:
         raise Unreadable(f"The text is longer than {options.max_chars:,} characters: cut it into several files.")
     if not raw.rstrip("\0\x1a \r\n").endswith("}"):
         yield Problem("the end", CUT_OFF)
-    yield Text(name or source.title, text)
+    document = plain.with_headings(Text(source.title, text))
+    yield replace(document, title=name) if name else document
+
+
+def _paragraphs(text: str) -> str:
+    """A line is a paragraph in RTF, and gets a blank line after it; the rows of a table stay together."""
+    lines = [line for line in text.split("\n") if line.strip()]
+    between = ["\n" if row.endswith("|") and after.endswith("|") else "\n\n" for row, after in pairwise(lines)]
+    return "".join(chain.from_iterable(zip(lines, [*between, ""], strict=True)))
 
 
 def _decoded(data: bytes) -> str:

@@ -12,37 +12,40 @@ import resource
 import selectors
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from .contract import Heading, Problem, ReadOptions, Text, Unreadable
 
-MEMORY = 2 * 2**30
 ORPHAN_SECONDS = 3_600  # of processor time, after which a child ends by itself, should its parent have died
 _ROOT = Path(__file__).resolve().parents[2]
 _BLOCK = 2**20
 _OUT_OF_MEMORY = 3
 
 TOO_SLOW = "Reading the file took longer than {seconds:,.0f} s and was stopped: save it again in a simpler form, as PDF or text."
-TOO_BIG = "Reading the file needs more than {gigabytes:.0f} GB of memory: cut it into smaller files."
+TOO_BIG = "Reading the file needs more than {megabytes:,.0f} MB of memory: cut it into smaller files."
 CRASHED = "The file broke the program that reads it: open it, save it again in another format and upload that."
 
 
 def stream(path: Path, name: str, options: ReadOptions) -> Iterator[Text | Problem]:
     """What the child finds in the file. Raises Unreadable, also if the child crashes or is idle for `options.seconds`."""
     command = [sys.executable, "-m", "datasets.reading"]
-    environment = {"PYTHONPATH": str(_ROOT), "PYTHONUTF8": "1", "PYTHONDONTWRITEBYTECODE": "1"}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, cwd="/"
-    ) as child:
+    environment = {"PYTHONPATH": str(_ROOT), "PYTHONUTF8": "1"}
+    with (
+        tempfile.TemporaryFile() as complaints,
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, env=environment, cwd="/"
+        ) as child,
+    ):
         try:
             _send(child, {"path": str(path.resolve()), "name": name, "options": asdict(options)})
             for line in _lines(child, options.seconds):
                 yield _received(json.loads(line))
-            _check_end(child)
+            _check_end(child, complaints, options)
         finally:
             child.kill()
 
@@ -84,15 +87,15 @@ def _received(message: dict[str, dict[str, Any]]) -> Text | Problem:
     return Text(**{**fields, "pages": tuple(fields["pages"]), "headings": headings})
 
 
-def _check_end(child: subprocess.Popen[bytes]) -> None:
+def _check_end(child: subprocess.Popen[bytes], complaints: BinaryIO, options: ReadOptions) -> None:
     """Raises Unreadable unless the child came to its own end."""
-    assert child.stderr is not None
-    complaint = child.stderr.read()[-4000:].decode(errors="replace")
     status = child.wait()
     if status == _OUT_OF_MEMORY:
-        raise Unreadable(TOO_BIG.format(gigabytes=MEMORY / 2**30))
+        raise Unreadable(TOO_BIG.format(megabytes=options.max_memory / 1e6))
     if status:
-        raise Unreadable(CRASHED) from RuntimeError(f"the reader ended with {status}: {complaint}")
+        complaints.seek(0)
+        said = complaints.read(_BLOCK).decode(errors="replace")[-4000:]
+        raise Unreadable(CRASHED) from RuntimeError(f"the reader ended with {status}: {said}")
 
 
 def serve() -> None:
@@ -100,11 +103,12 @@ def serve() -> None:
     from . import read_here
 
     order = json.load(sys.stdin)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    options = ReadOptions(**order["options"])
+    resource.setrlimit(resource.RLIMIT_AS, (options.max_memory, options.max_memory))
     resource.setrlimit(resource.RLIMIT_CPU, (ORPHAN_SECONDS, ORPHAN_SECONDS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
-        for found in read_here(Path(order["path"]), order["name"], ReadOptions(**order["options"])):
+        for found in read_here(Path(order["path"]), order["name"], options):
             _write("text" if isinstance(found, Text) else "problem", asdict(found))
     except Unreadable as error:
         _write("unreadable", {"sentence": error.sentence})

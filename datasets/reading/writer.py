@@ -47,9 +47,9 @@ class Writer:
         lines.insert(1, _table_row(["---"] * width, width))
         self.add("\n".join(lines))
 
-    def page(self, within: int = 0) -> None:
-        """A page begins `within` characters into the block that is added next."""
-        self.pages.append(self.length + (2 if self._parts else 0) + within)
+    def page(self, within: int = 0, separator: str = "\n\n") -> None:
+        """A page begins `within` characters into the block that is added next, after `separator`."""
+        self.pages.append(self.length + (len(separator) if self._parts else 0) + within)
 
     def text(self, title: str, metadata: dict[str, JSON] | None = None) -> Text:
         """The document. A page that brought nothing begins where the next one does, within the text."""

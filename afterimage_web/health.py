@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from datasets.index import connect
 from django.conf import settings
 from django.db import connection
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.http import require_GET
 
 from datasets import pulse
+from datasets.index import connect
 
 
 @require_GET

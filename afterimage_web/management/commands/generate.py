@@ -16,6 +16,8 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from afterimage_web import embedded
+from datasets.filters import ConversationFilter
+from datasets.formats import FORMATS, Options
 from datasets.models import Corpus, Export, Project, PromptRole, SourceFile, User
 from datasets.services import corpora, exports, ingest
 from datasets.services.errors import Refused
@@ -39,7 +41,7 @@ class Command(BaseCommand):
         parser.add_argument("--model", default="", help="model to ask for, if not the endpoint's own")
         parser.add_argument("--concurrency", type=int, default=8, metavar="C", help="conversations in flight (8)")
         parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same plan (0)")
-        parser.add_argument("--format", default="messages", help="messages or sharegpt (messages)")
+        parser.add_argument("--format", default="messages", choices=sorted(FORMATS), help="of the rows (messages)")
         parser.add_argument("--project", metavar="SLUG", help=f"project to work in; else one named “{PROJECT}”")
 
     def handle(self, **options: Any) -> None:
@@ -79,7 +81,7 @@ class Command(BaseCommand):
                     corpus=corpus, name=str(path.relative_to(folder)), file=File(opened), user=None
                 )
             if changed or file.state != SourceFile.State.READY:
-                ingest.ingest(file_id=file.pk)
+                ingest.ingest(file.pk)
                 file.refresh_from_db()
             if file.error:
                 tqdm.write(f"{file.name}: {file.error}", file=self.stderr)
@@ -98,7 +100,11 @@ class Command(BaseCommand):
 
     def export(self, run: Run, out: Path, format: str) -> int:
         export = exports.start_export(
-            project=run.project, format=format, filter={"batch": str(run.batch_id)}, options={}, user=None
+            project=run.project,
+            actor=None,
+            filter=ConversationFilter(batch=run.batch_id),
+            format=format,
+            options=Options(),
         )
         exports.write_export(export_id=export.pk)
         export.refresh_from_db()

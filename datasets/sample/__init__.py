@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 import yaml
 
 HANDBOOK = Path(__file__).parent / "handbook"
 
 
-class SamplePersona(NamedTuple):
+class SamplePersona(TypedDict):
     name: str
     description: str
     features: dict[str, str]
 
 
-class SamplePrompt(NamedTuple):
+class SamplePrompt(TypedDict):
     """`role` is "respondent" or "correspondent"."""
 
     name: str
@@ -25,13 +25,13 @@ class SamplePrompt(NamedTuple):
 
 
 def load_personas() -> list[SamplePersona]:
-    return [SamplePersona(**item) for item in _load("personas.yaml")]
+    return _load("personas.yaml")
 
 
 def load_prompts() -> list[SamplePrompt]:
-    return [SamplePrompt(**item) for item in _load("prompts.yaml")]
+    return _load("prompts.yaml")
 
 
-def _load(name: str) -> list[dict[str, Any]]:
-    items: list[dict[str, Any]] = yaml.safe_load((HANDBOOK.parent / name).read_text(encoding="utf-8"))
+def _load(name: str) -> list[Any]:
+    items: list[Any] = yaml.safe_load((HANDBOOK.parent / name).read_text(encoding="utf-8"))
     return items

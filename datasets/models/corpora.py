@@ -24,6 +24,7 @@ class CorpusQuerySet(models.QuerySet["Corpus"]):
             passage_total=Coalesce(models.Sum("files__passage_count"), 0),
             open_total=models.Count("files", filter=models.Q(files__state__in=SourceFile.OPEN)),
             reading_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.READING)),
+            waiting_total=models.F("open_total") - models.F("reading_total"),
             ready_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.READY)),
             failed_total=models.Count("files", filter=models.Q(files__state=SourceFile.State.FAILED)),
         )

@@ -18,11 +18,16 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Piece:
-    """A stretch of text whose characters all share these properties. `page` is set where a page begins."""
+    """A stretch of text whose characters all share these properties.
+
+    `shared`: the passage before has it too. `quoted`: it belongs to the stretch that was asked for, and `first` is set
+    where that begins. `page` is set where a page begins.
+    """
 
     text: str
     shared: bool = False
     quoted: bool = False
+    first: bool = False
     page: int | None = None
 
 
@@ -76,11 +81,18 @@ def _blocks(text: str, begin: int, passages: Sequence[Passage], pages: Sequence[
     end = begin + len(text)
     page_starts = {offset: number for number, offset in enumerate(pages, 1) if begin <= offset < end}
     cursor, shared_until, heading = begin, begin, ""
+    quote = max(span[0], begin)
 
     def pieces(start: int, stop: int) -> tuple[Piece, ...]:
         inner = {cut for cut in (shared_until, *span, *page_starts) if start < cut < stop}
         return tuple(
-            Piece(text[a - begin : b - begin], a < shared_until, span[0] <= a < span[1], page_starts.get(a))
+            Piece(
+                text[a - begin : b - begin],
+                shared=a < shared_until,
+                quoted=span[0] <= a < span[1],
+                first=a == quote,
+                page=page_starts.get(a),
+            )
             for a, b in pairwise(sorted({start, stop} | inner))
         )
 

@@ -1,0 +1,120 @@
+"""What people type into the pages of the corpora room."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+
+from datasets.models import Corpus, SourceFile
+
+
+class CorpusForm(forms.ModelForm):
+    class Meta:
+        model = Corpus
+        fields = ["name", "description", "chunk_size", "chunk_overlap"]
+        labels = {"chunk_size": "Passage length", "chunk_overlap": "Overlap"}
+        help_texts = {"description": "What these documents are: a line for your colleagues."}
+        widgets = {"description": forms.Textarea(attrs={"rows": 2})}
+
+
+class ManyFilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class ManyFilesField(forms.FileField):
+    """Cleans to a list of uploaded files. An empty file is taken: the page says beside it that it is empty."""
+
+    widget = ManyFilesInput
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files = data or [None]
+        return [super(ManyFilesField, self).clean(file, initial) for file in files]
+
+
+class OptionsMixin(forms.Form):
+    """Which part of a row is the text; left empty, the reader picks it."""
+
+    column = forms.CharField(
+        required=False, max_length=200, label="Text column", help_text="CSV and TSV: the column that holds the text."
+    )
+    content_key = forms.CharField(
+        required=False, max_length=200, label="Text key", help_text="JSONL: the key that holds the text."
+    )
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The options that were given, of a valid form."""
+        return {name: self.cleaned_data[name] for name in OptionsMixin.base_fields if self.cleaned_data.get(name)}
+
+
+class UploadForm(OptionsMixin):
+    files = ManyFilesField(
+        label="Files",
+        allow_empty_file=True,
+        help_text="PDF, DOCX, HTML, Markdown, text, RTF, CSV, TSV or JSONL.",
+        error_messages={"required": "Choose at least one file."},
+    )
+    field_order = ["files"]
+
+
+class ReadingForm(OptionsMixin):
+    """How one file is read: the option that its kind has, if it has one."""
+
+    def __init__(self, source: SourceFile, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, initial=source.options, **kwargs)
+        for name in OptionsMixin.base_fields:
+            if name != source.option:
+                del self.fields[name]
+        if source.option and source.columns:
+            names = dict.fromkeys([*source.columns, *filter(None, [source.picked])])
+            choices = [("", "Automatic"), *((name, name) for name in names)]
+            self.fields[source.option].widget = forms.Select(choices=choices)
+
+
+class PasteForm(forms.Form):
+    title = forms.CharField(max_length=200)
+    text = forms.CharField(
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 14}),
+        max_length=5_000_000,
+        error_messages={"required": "Paste or write some text."},
+    )
+
+
+class PlaceForm(forms.Form):
+    """Where a page of a list stands. Unusable values count as absent: an address is never refused for them."""
+
+    def values(self) -> dict[str, Any]:
+        self.full_clean()
+        return {name: self.cleaned_data.get(name) for name in self.fields}
+
+
+class FilesForm(PlaceForm):
+    state = forms.ChoiceField(required=False, choices=[("open", "Open"), *SourceFile.State.choices])
+    after = forms.CharField(required=False)
+    before = forms.CharField(required=False)
+
+    def values(self) -> dict[str, Any]:
+        return {name: value or None for name, value in super().values().items()}
+
+
+class DocumentsForm(PlaceForm):
+    q = forms.CharField(required=False, max_length=200)
+    file = forms.IntegerField(required=False)
+    after = forms.IntegerField(required=False)
+    before = forms.IntegerField(required=False)
+
+
+class SearchForm(PlaceForm):
+    q = forms.CharField(required=False, max_length=2_000)
+
+
+class SpanForm(PlaceForm):
+    """What a link into a document points to: a stretch in characters, a passage, or a part by its number."""
+
+    start = forms.IntegerField(required=False, min_value=0)
+    end = forms.IntegerField(required=False, min_value=0)
+    passage = forms.IntegerField(required=False)
+    part = forms.IntegerField(required=False, min_value=1)

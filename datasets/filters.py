@@ -81,6 +81,13 @@ class ConversationFilter(BaseModel):
         """How many of `rows` match, or COUNTED + 1 where it is more: for a page, at a bounded cost."""
         return text_search.count(self._facets(rows), self.q, limit=COUNTED + 1)
 
+    def next_id(self, rows: ConversationQuerySet, pk: int) -> int | None:
+        """The match below conversation `pk` in a list of the newest first."""
+        return self.apply(rows).filter(pk__lt=pk).order_by("-pk").values_list("pk", flat=True).first()
+
+    def previous_id(self, rows: ConversationQuerySet, pk: int) -> int | None:
+        return self.apply(rows).filter(pk__gt=pk).order_by("pk").values_list("pk", flat=True).first()
+
     def _facets(self, rows: ConversationQuerySet) -> ConversationQuerySet:
         exact = {"status": self.status, "batch": self.batch, "persona": self.persona}
         ranges = {

@@ -19,15 +19,25 @@ class Page(Generic[Row]):
     after: Any = None
 
 
-def keyset(queryset: QuerySet[Row], field: str, *, after: Any = None, before: Any = None, size: int = 50) -> Page[Row]:
-    """The rows after (or before) the given key of `field`, which must be unique in the queryset; ascending."""
+def keyset(
+    queryset: QuerySet[Row],
+    field: str,
+    *,
+    after: Any = None,
+    before: Any = None,
+    size: int = 50,
+    descending: bool = False,
+) -> Page[Row]:
+    """The rows after (or before) the given key of `field`, which must be unique in the queryset, in its order."""
+    onward, back = ("lt", "gt") if descending else ("gt", "lt")
+    order, against = (f"-{field}", field) if descending else (field, f"-{field}")
     if before is not None:
-        rows = list(queryset.filter(**{f"{field}__lt": before}).order_by(f"-{field}")[: size + 1])
+        rows = list(queryset.filter(**{f"{field}__{back}": before}).order_by(against)[: size + 1])
         more_before, more_after = len(rows) > size, bool(rows)
         rows = rows[:size][::-1]
     else:
-        narrowed = queryset if after is None else queryset.filter(**{f"{field}__gt": after})
-        rows = list(narrowed.order_by(field)[: size + 1])
+        narrowed = queryset if after is None else queryset.filter(**{f"{field}__{onward}": after})
+        rows = list(narrowed.order_by(order)[: size + 1])
         more_before, more_after = after is not None, len(rows) > size
         rows = rows[:size]
     return Page(

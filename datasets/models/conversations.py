@@ -225,6 +225,10 @@ class BulkAction(models.Model):
         return self.get_decision_display()
 
     @property
+    def left(self) -> int:
+        return max(0, self.total - self.done)
+
+    @property
     def is_active(self) -> bool:
         return self.state in self.ACTIVE
 

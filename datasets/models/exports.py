@@ -47,6 +47,14 @@ class Export(models.Model):
         ]
 
     @property
+    def seen(self) -> int:
+        return self.rows_written + self.skipped
+
+    @property
+    def left(self) -> int:
+        return max(0, self.rows - self.seen)
+
+    @property
     def file_name(self) -> str:
         """What a download is called: it says which format, and whether the offline model wrote any of it."""
         return f"{self.project.slug}-{self.format}{'-offline' if self.offline else ''}-{self.pk}.jsonl"

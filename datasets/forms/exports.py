@@ -1,0 +1,41 @@
+"""What people choose when they export."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+from datasets.formats import FORMATS, Options
+
+from .conversations import ConversationFilterForm
+
+
+class ExportForm(ConversationFilterForm):
+    """The filter, the format and its options. Only approved conversations, unless another status is asked for."""
+
+    format = forms.ChoiceField(
+        required=False,
+        choices=[(key, one.label) for key, one in FORMATS.items()],
+        widget=forms.RadioSelect,
+        label="Format",
+    )
+    system_prompt = forms.BooleanField(
+        required=False, label="System prompt", help_text="The assistant's instructions, as the first thing of each row."
+    )
+    metadata = forms.BooleanField(
+        required=False,
+        label="Metadata and sources",
+        help_text="Run, persona, labels, score and the passages before each answer. Some trainers refuse rows with more "
+        "than they read.",
+    )
+
+    def __init__(self, project: Any, data: Any) -> None:
+        given = data.copy()
+        given.setdefault("status", "approved")
+        given.setdefault("format", next(iter(FORMATS)))
+        super().__init__(project, given)
+
+    @property
+    def options(self) -> Options:
+        return Options(system_prompt=self.cleaned_data["system_prompt"], metadata=self.cleaned_data["metadata"])

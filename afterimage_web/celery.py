@@ -22,6 +22,13 @@ def show_pulse(**_: object) -> None:
     pulse.beat(app.amqp.queues.consume_from)
 
 
+@signals.worker_ready.connect
+def say_that_it_is_open(**_: object) -> None:
+    from generation.services import pullers
+
+    pullers.announce_open()
+
+
 @signals.worker_shutting_down.connect
 def say_that_it_closes(**_: object) -> None:
     """Lets the children give their claims back, so that another worker goes on at once."""

@@ -178,6 +178,9 @@ CELERY_BEAT_SCHEDULE = {
 
 # -- the product's own ----------------------------------------------------------------------------------------------------
 
+SLOT_LEASE_SECONDS = int(os.environ.get("SLOT_LEASE_SECONDS", "30"))
+"""After this long without a sign of its worker, a conversation in the making is given to another one."""
+
 EMBEDDER = "generation.adapters.embedder_for"
 """Dotted name of `async (corpus_id) -> Embedder | None`: how the archive turns passages into dense vectors."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from generation.engine.errors import FatalError
 from generation.engine.protocols import ChatModel, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
 from generation.engine.providers.offline import OfflineChat
@@ -14,7 +15,10 @@ from generation.models import Endpoint
 
 
 class Switchboard:
-    """Models by endpoint. Endpoints are read from the database once, before the event loop needs them."""
+    """Models by endpoint. Endpoints are read from the database once, before the event loop needs them.
+
+    Raises FatalError for an endpoint that is gone.
+    """
 
     def __init__(self, endpoints: Iterable[Endpoint], pool: ClientPool, lines: int = 1) -> None:
         self._endpoints = {endpoint.pk: endpoint for endpoint in endpoints}
@@ -31,14 +35,19 @@ class Switchboard:
         return self._servers[endpoint]
 
     def model(self, endpoint: int, name: str, policy: RetryPolicy = USUAL) -> ChatModel:
-        if endpoint not in self._servers:
+        if self._row(endpoint).is_offline:
             return OfflineChat(latency=OFFLINE_LATENCY)
         chat = OpenAIChat(self._pool, self._servers[endpoint], name)
         return Retrying(Limited(chat, self._limiters[endpoint]), policy)
 
     def speaker(self, choice: ModelChoice, policy: RetryPolicy = USUAL) -> Speaker:
-        name = choice.model or self._endpoints[choice.endpoint].chat_model
+        name = choice.model or self._row(choice.endpoint).chat_model
         return Speaker(self.model(choice.endpoint, name, policy), choice.temperature, choice.max_tokens)
+
+    def _row(self, endpoint: int) -> Endpoint:
+        if endpoint not in self._endpoints:
+            raise FatalError("An endpoint that this speaks through has been deleted: choose another in a new run.")
+        return self._endpoints[endpoint]
 
 
 OFFLINE_LATENCY = 0.05

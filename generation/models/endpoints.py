@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from urllib.parse import urlsplit
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -13,13 +15,26 @@ from generation import secrets
 OFFLINE = "offline"
 
 
+def check_web_address(url: str) -> None:
+    """Hosts of one word are welcome: in a team's own network they are usual."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or any(letter.isspace() for letter in url):
+        raise ValidationError("Enter an address such as https://api.example.org/v1 or http://localhost:8000/v1.")
+    if parts.username or parts.password:
+        raise ValidationError("Leave user and password out of the address: a key goes into its own field.")
+
+
 class Endpoint(models.Model):
     """A server that speaks the OpenAI API, or the offline model (preset `offline`, no address, no key)."""
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="endpoints")
     name = models.CharField(max_length=100)
     preset = models.CharField(max_length=20, help_text="Key of generation.engine.providers.presets.PRESETS.")
-    base_url = models.URLField(max_length=300, blank=True)
+    base_url = models.CharField("address", max_length=300, blank=True, validators=[check_web_address])
     chat_model = models.CharField(max_length=150, blank=True, help_text="The model used unless a recipe names another.")
     embedding_model = models.CharField(max_length=150, blank=True)
     timeout = models.PositiveIntegerField(

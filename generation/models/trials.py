@@ -14,9 +14,11 @@ class Trial(models.Model):
         ENDPOINT = "endpoint", "Endpoint test"
         PREVIEW = "preview", "Preview of one conversation"
         CORRESPONDENT = "correspondent", "Draft of a correspondent prompt"
+        EMBEDDING = "embedding", "Choice of an embedding model"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
+        RUNNING = "running", "Running"
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
 
@@ -24,6 +26,7 @@ class Trial(models.Model):
     kind = models.CharField(max_length=15, choices=Kind)
     request = models.JSONField(help_text="What to do; the shape depends on the kind.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
+    started = models.DateTimeField(null=True)
     result = models.JSONField(default=dict)
     error = models.TextField(blank=True)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
@@ -32,6 +35,10 @@ class Trial(models.Model):
 
     class Meta:
         ordering = ["-pk"]
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in (self.State.WAITING, self.State.RUNNING)
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()} {self.pk}"

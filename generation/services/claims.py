@@ -6,13 +6,14 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
 from generation.models import Run, Slot
 
-LEASE = timedelta(seconds=30)
+LEASE = timedelta(seconds=settings.SLOT_LEASE_SECONDS)
 MAX_ATTEMPTS = 3
 """How often a slot is begun before it counts as failed."""
 

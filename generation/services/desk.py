@@ -87,9 +87,9 @@ class DatabaseDesk:
         self.run.refresh_from_db(fields=COUNTERS)
         self._share = self.puller.share(self.run.spec["concurrency"])
         self._stop_if_due()
-        if self.run.state in (Run.State.CANCELLED, Run.State.FAILED):
+        if self.run.state in (Run.State.CANCELLED, Run.State.FAILED) or pullers.is_closing():
             return Orders("abort", 0)
-        if self.run.state != Run.State.RUNNING or pullers.is_closing() or self._makes_room():
+        if self.run.state != Run.State.RUNNING or self._makes_room():
             return Orders("drain", 0)
         return Orders("go", self._affordable(self._share))
 
@@ -99,6 +99,7 @@ class DatabaseDesk:
             reason = "What is left of the budget does not pay for one more conversation."
         if reason:
             runs.stop_run(run=self.run, reason=reason)
+            self._outcomes.clear()  # whoever resumes the run at once starts the count anew
 
     def _affordable(self, most: int) -> int:
         """How many dialogs may be in flight here: what concurrency allows, or what is left of the budget pays for."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from datasets.models import Persona, Project, Prompt, PromptRole
+from datasets.services.errors import Refused
 from generation.engine.protocols import ModelRole
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.frozen import Frozen, FrozenModel, FrozenText
 from generation.models import Endpoint
-
-from datasets.services.errors import Refused
 
 
 def freeze(*, project: Project, spec: Recipe) -> Frozen:

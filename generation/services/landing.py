@@ -15,6 +15,7 @@ from django.utils import timezone
 from datasets.models import Conversation, Judgement, Origin, Version
 from datasets.schema import Dialog, Step
 from datasets.services.conversations import opening_of, version_columns
+from datasets.text import clean
 from generation.engine.protocols import Failed, Job, Landing, Made
 from generation.frozen import ROLE_OF, Frozen
 from generation.models import Call, Run, Slot
@@ -116,10 +117,10 @@ def _judgements(outcome: Made, version: int) -> Iterable[Judgement]:
 
 def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
     """A passing failure waits for another attempt; a fatal one leaves the slot open for when the run is resumed."""
-    slot.error, slot.error_kind = outcome.error, outcome.kind
+    slot.error, slot.error_kind = clean(outcome.error), outcome.kind
     if outcome.kind == "fatal":
         slot.state, slot.attempts = Slot.State.PENDING, max(0, slot.attempts - 1)
-        landed.fatal = outcome.error
+        landed.fatal = slot.error
     elif outcome.kind == "transient" and slot.attempts < MAX_ATTEMPTS:
         slot.state, slot.not_before = Slot.State.PENDING, timezone.now() + RETRY_AFTER * slot.attempts
     else:

@@ -59,11 +59,16 @@ def _closing_key(parent: int) -> str:
     return f"closing:{socket.gethostname()}:{parent}"
 
 
+def announce_open() -> None:
+    """Said by a worker's parent process when it starts: in a container it has the number of the one before it."""
+    board().delete(_closing_key(os.getpid()))
+
+
 def announce_closing() -> None:
     """Said by a worker's parent process when it is asked to stop, so that its children give their claims back."""
     board().set(_closing_key(os.getpid()), 1, ex=120)
 
 
 def is_closing() -> bool:
-    """Whether the parent of this worker process has been asked to stop, or is gone."""
+    """Whether the parent of this worker process has been asked to stop."""
     return bool(board().exists(_closing_key(os.getppid())))

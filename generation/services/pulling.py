@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 from django.db.models import Q
 from django.utils import timezone
+from redis import RedisError
 
 from generation.adapters.making import Press, open_press
 from generation.engine.errors import FatalError
@@ -20,6 +22,8 @@ from generation.secrets import Undecryptable
 
 from . import runs
 from .desk import DatabaseDesk
+
+log = logging.getLogger(__name__)
 
 
 def has_work(*, run_id: int) -> bool:
@@ -41,6 +45,11 @@ def pull(*, run_id: int) -> None:
         asyncio.run(_pull(run))
     except (Undecryptable, FatalError) as error:
         runs.fail_run(run=run, reason=str(error))
+    except (OperationalError, InterfaceError, RedisError):
+        raise  # it comes back by itself, and with it the next tick
+    except Exception as error:
+        log.exception("Run %s could not be worked on.", run_id)
+        runs.fail_run(run=run, reason=f"The work on this run broke off ({type(error).__name__}: {error}).")
 
 
 async def _pull(run: Run) -> None:

@@ -9,16 +9,17 @@ from django.db.models import F
 from django.utils import timezone
 
 from datasets.models import Activity, Batch, Passage, Project, User
+from datasets.services.errors import Refused
 from generation.engine import sampling
 from generation.engine.recipe import Budget
 from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Frozen
 from generation.models import Recipe, Run, Slot
 
-from datasets.services.errors import Refused
 from .freezing import freeze
 
 OPEN = [Slot.State.PENDING, Slot.State.RUNNING]
+UNFINISHED = [Run.State.RUNNING, Run.State.PAUSED, Run.State.STOPPED]
 
 
 @transaction.atomic
@@ -27,7 +28,7 @@ def start_run(
 ) -> Run:
     """A launched run with all of its slots, each with its seed, turns, persona and reserved passages."""
     frozen = freeze(project=project, spec=spec)
-    passages = _passages_of(spec)
+    passages = passages_of(spec)
     run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe)
     plans = sampling.plan(
         spec.conversations,
@@ -51,7 +52,8 @@ def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan]) -> None:
             copy.write_row((*row, Slot.State.PENDING.value, 0, "", "", now))
 
 
-def _passages_of(spec: RecipeSpec) -> list[int]:
+def passages_of(spec: RecipeSpec) -> list[int]:
+    """What the contexts of a recipe are dealt from. Raises Refused when its corpus has nothing to ask about yet."""
     if spec.corpus is None:
         return []
     passages = list(Passage.objects.filter(corpus=spec.corpus).order_by("pk").values_list("pk", flat=True))
@@ -103,6 +105,8 @@ def pause_run(*, run: Run, user: User) -> None:
 
 def resume_run(*, run: Run, user: User) -> None:
     """Carry on after a pause, a stop or a failure that has been mended."""
+    if finish_run(run=run):
+        return
     if run.slots_open == 0:
         raise Refused("Nothing is left to do in this run; “Retry failed” tries its failed conversations again.")
     among = [Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
@@ -114,24 +118,22 @@ def resume_run(*, run: Run, user: User) -> None:
 def cancel_run(*, run: Run, user: User) -> None:
     """Stop for good: what is in flight is dropped, what has landed stays."""
     among = [Run.State.RUNNING, Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
+    # Slots before the run, as a landing locks them: the other way round the two would wait for each other.
+    run.slots.filter(state__in=OPEN).update(state=Slot.State.CANCELLED, lease_token=None, lease_until=None)
     if _change_state(run, to=Run.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True):
-        run.slots.filter(state__in=OPEN).update(state=Slot.State.CANCELLED, lease_token=None, lease_until=None)
         note(run, user, f"cancelled the run “{run.name}”")
 
 
 @transaction.atomic
 def retry_failed(*, run: Run, user: User) -> int:
     """Open the failed slots again. Returns how many there were."""
-    if run.state == Run.State.CANCELLED:
-        raise Refused("A cancelled run stays cancelled: launch a new one with the same recipe.")
-    Run.objects.select_for_update().get(pk=run.pk)
     count = run.slots.filter(state=Slot.State.FAILED).update(
         state=Slot.State.PENDING, attempts=0, error="", error_kind="", not_before=None
     )
     if count:
-        Run.objects.filter(pk=run.pk).update(
-            slots_failed=F("slots_failed") - count, state=Run.State.RUNNING, reason="", finished=None
-        )
+        living = Run.objects.filter(pk=run.pk).exclude(state=Run.State.CANCELLED)
+        if not living.update(slots_failed=F("slots_failed") - count, state=Run.State.RUNNING, reason="", finished=None):
+            raise Refused("A cancelled run stays cancelled: launch a new one with the same recipe.")
         note(run, user, f"asked for {count} failed conversations of “{run.name}” again")
     run.refresh_from_db()
     return count
@@ -158,7 +160,7 @@ def fail_run(*, run: Run, reason: str) -> None:
 def finish_run(*, run: Run) -> bool:
     """Close the run if every slot has ended. A run that made nothing has failed, whatever else it did."""
     run.refresh_from_db()
-    if run.state not in (Run.State.RUNNING, Run.State.PAUSED) or run.slots_open > 0:
+    if run.state not in UNFINISHED or run.slots_open > 0:
         return False
     if run.slots_done == 0:
         last = run.slots.filter(state=Slot.State.FAILED).order_by("-updated").values_list("error", flat=True).first()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
@@ -12,8 +13,9 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django.utils import timezone
 
-from datasets.models import Passage, Project, Prompt, User
+from datasets.models import Project, User
 from datasets.services.errors import Refused
+from datasets.text import clean, clean_json
 from generation.adapters.briefs import briefs_for
 from generation.adapters.making import open_press
 from generation.adapters.speaking import Switchboard
@@ -28,9 +30,14 @@ from generation.models import Endpoint, Run, Slot, Trial
 from generation.secrets import Undecryptable
 
 from .freezing import freeze
+from .runs import passages_of
+
+log = logging.getLogger(__name__)
 
 PATIENCE = timedelta(minutes=3)
-"""After this a trial that nobody carried out has failed."""
+"""After this a trial that nobody has taken up has failed."""
+LONGEST = timedelta(minutes=15)
+"""After this one that was taken up has failed: a slow model writes a long preview in less."""
 ONCE = RetryPolicy(tries=2, patience=10)
 """Somebody waits: a server that is down is said to be down at once."""
 
@@ -41,13 +48,17 @@ def ask_for(*, project: Project, kind: str, request: dict[str, Any], user: User)
 
 def carry_out(*, trial_id: int) -> None:
     """Do what was asked, once; whatever goes wrong is a sentence in the row."""
-    trial = Trial.objects.select_related("project").filter(pk=trial_id, state=Trial.State.WAITING).first()
-    if trial is None:
+    waiting = Trial.objects.filter(pk=trial_id, state=Trial.State.WAITING)
+    if not waiting.update(state=Trial.State.RUNNING, started=timezone.now()):
         return
+    trial = Trial.objects.select_related("project").get(pk=trial_id)
     try:
         result = asyncio.run(_and_close(KINDS[Trial.Kind(trial.kind)](trial)))
     except (EngineError, Refused, Undecryptable) as error:
         _end(trial, Trial.State.FAILED, error=str(error))
+    except Exception as error:
+        log.exception("Trial %s broke off.", trial_id)
+        _end(trial, Trial.State.FAILED, error=f"It broke off ({type(error).__name__}: {error}).")
     else:
         _end(trial, Trial.State.DONE, result=result)
 
@@ -60,21 +71,26 @@ async def _and_close(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _end(trial: Trial, state: str, *, result: dict[str, Any] | None = None, error: str = "") -> None:
-    Trial.objects.filter(pk=trial.pk, state=Trial.State.WAITING).update(
-        state=state, result=result or {}, error=error, finished=timezone.now()
+    Trial.objects.filter(pk=trial.pk, state=Trial.State.RUNNING).update(
+        state=state, result=clean_json(result or {}), error=clean(error), finished=timezone.now()
     )
 
 
 def fail_forgotten_trials() -> None:
     """What no worker carried out in time has failed, so that the page that waits for it says so."""
-    Trial.objects.filter(state=Trial.State.WAITING, created__lt=timezone.now() - PATIENCE).update(
-        state=Trial.State.FAILED, error="No worker answered in time. Try again.", finished=timezone.now()
+    now = timezone.now()
+    ended: dict[str, Any] = {"state": Trial.State.FAILED, "finished": now}
+    Trial.objects.filter(state=Trial.State.WAITING, created__lt=now - PATIENCE).update(
+        error="No worker took it up in time. Try again.", **ended
+    )
+    Trial.objects.filter(state=Trial.State.RUNNING, started__lt=now - LONGEST).update(
+        error="The worker that was at it did not come to an end. Try again.", **ended
     )
 
 
 async def _test_endpoint(trial: Trial) -> dict[str, Any]:
     """One short chat call, and one embedding where the endpoint has an embedding model."""
-    endpoint = await Endpoint.objects.prefetch_related("keys").aget(pk=trial.request["endpoint"], project=trial.project)
+    endpoint = await _endpoint(trial)
     result: dict[str, Any] = {}
     async with ClientPool() as pool:
         switchboard = await sync_to_async(Switchboard)([endpoint], pool)
@@ -86,6 +102,13 @@ async def _test_endpoint(trial: Trial) -> dict[str, Any]:
     if not result:
         raise Refused("Name a chat or an embedding model first.")
     return result
+
+
+async def _endpoint(trial: Trial) -> Endpoint:
+    rows = trial.project.endpoints.prefetch_related("keys")
+    if (endpoint := await rows.filter(pk=trial.request["endpoint"]).afirst()) is None:
+        raise Refused("That endpoint has been deleted: choose another.")
+    return endpoint
 
 
 async def _say_hello(model: Any) -> dict[str, Any]:
@@ -129,7 +152,7 @@ async def _preview(trial: Trial) -> dict[str, Any]:
 
 def _first_brief(spec: Recipe, frozen: Any) -> list[Any]:
     """The brief of the slot that a run of this recipe would begin with, at its full length."""
-    passages = list(Passage.objects.filter(corpus=spec.corpus).order_by("pk").values_list("pk", flat=True))
+    passages = passages_of(spec)
     (plan,) = sampling.plan(
         1,
         seed=spec.seed,
@@ -143,8 +166,10 @@ def _first_brief(spec: Recipe, frozen: Any) -> list[Any]:
 
 
 async def _draft_correspondent(trial: Trial) -> dict[str, Any]:
-    endpoint = await Endpoint.objects.prefetch_related("keys").aget(pk=trial.request["endpoint"], project=trial.project)
-    prompt = await Prompt.objects.select_related("current").aget(pk=trial.request["prompt"], project=trial.project)
+    endpoint = await _endpoint(trial)
+    prompt = await trial.project.prompts.select_related("current").filter(pk=trial.request["prompt"]).afirst()
+    if prompt is None:
+        raise Refused("That prompt has been deleted: choose another.")
     async with ClientPool() as pool:
         switchboard = await sync_to_async(Switchboard)([endpoint], pool)
         speaker = switchboard.speaker(ModelChoice(endpoint=endpoint.pk), ONCE)

@@ -9,6 +9,10 @@ urlpatterns = [
     path("p/<slug:project>/endpoints/new/", endpoints.endpoint_new, name="endpoint-new"),
     path("p/<slug:project>/endpoints/<int:endpoint>/", endpoints.endpoint_detail, name="endpoint-detail"),
     path("p/<slug:project>/endpoints/<int:endpoint>/test/", endpoints.endpoint_test, name="endpoint-test"),
-    path("p/<slug:project>/endpoints/<int:endpoint>/forget-key/", endpoints.endpoint_forget_key, name="endpoint-forget-key"),
+    path(
+        "p/<slug:project>/endpoints/<int:endpoint>/forget-key/",
+        endpoints.endpoint_forget_key,
+        name="endpoint-forget-key",
+    ),
     path("p/<slug:project>/endpoints/<int:endpoint>/delete/", endpoints.endpoint_delete, name="endpoint-delete"),
 ]

@@ -56,7 +56,9 @@ def _edit(request: HtmxHttpRequest, project: Project, endpoint: Endpoint | None)
 
 
 @transaction.atomic
-def _save(request: HtmxHttpRequest, project: Project, endpoint: Endpoint | None, form: EndpointForm, prices) -> HttpResponse:
+def _save(
+    request: HtmxHttpRequest, project: Project, endpoint: Endpoint | None, form: EndpointForm, prices
+) -> HttpResponse:
     # The form writes its values into its own copy: the service compares them with what is stored.
     stored = Endpoint.objects.get(pk=endpoint.pk) if endpoint else None
     row = endpoints.save_endpoint(
@@ -72,9 +74,7 @@ def _save(request: HtmxHttpRequest, project: Project, endpoint: Endpoint | None,
 def endpoint_test(request: HtmxHttpRequest, project: Project, endpoint: int) -> HttpResponse:
     """One short call, as the endpoint is stored."""
     row = get_object_or_404(project.endpoints, pk=endpoint)
-    trial = trials.ask_for(
-        project=project, kind=Trial.Kind.ENDPOINT, request={"endpoint": row.pk}, user=request.user
-    )
+    trial = trials.ask_for(project=project, kind=Trial.Kind.ENDPOINT, request={"endpoint": row.pk}, user=request.user)
     transaction.on_commit(partial(run_trial.delay, trial.pk))
     return redirect("generation:trial-detail", project.slug, trial.pk)
 

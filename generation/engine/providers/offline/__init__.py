@@ -1,0 +1,5 @@
+"""The explicit offline model."""
+
+from .model import NAME, OfflineChat
+
+__all__ = ["NAME", "OfflineChat"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from django.utils import timezone
 
 from datasets.index import IndexFault, PassageIndex, connect
 from datasets.models import Corpus, SourceFile
-from datasets.reading import Problem, ReadOptions, Unreadable, peek_columns, read
+from datasets.reading import Problem, ReadOptions, Text, Unreadable, peek_columns, read
 
 from .claims import ATTEMPTS, Overtaken, State, claim, end, lease_kept, mine
 from .clearing import clear_documents, clear_file
@@ -45,16 +46,23 @@ def ingest(file_id: int) -> None:
 
 
 def _read(source: SourceFile) -> None:
-    options = ReadOptions(**{name: source.options[name] for name in OPTIONS if source.options.get(name)})
     with Intake(source) as intake:
         try:
-            source.columns = peek_columns(Path(source.file.path), source.name) if source.option else []
-            for found in read(Path(source.file.path), source.name, options):
+            for found in _contents(source):
                 intake.note(found) if isinstance(found, Problem) else intake.take(found)
         except Unreadable as error:
             _refuse(source, str(error), begun=intake.documents > 0)
         else:
             intake.finish()
+
+
+def _contents(source: SourceFile) -> Iterator[Text | Problem]:
+    if not source.file.storage.exists(source.file.name):
+        raise Unreadable("The stored content of this file is gone: upload it again.")
+    path = Path(source.file.path)
+    source.columns = peek_columns(path, source.name) if source.option else []
+    options = {name: source.options[name] for name in OPTIONS if source.options.get(name)}
+    yield from read(path, source.name, ReadOptions(**options))
 
 
 def _refuse(source: SourceFile, sentence: str, *, begun: bool) -> None:

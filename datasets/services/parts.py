@@ -96,7 +96,7 @@ def _blocks(text: str, begin: int, passages: Sequence[Passage], pages: Sequence[
             for a, b in pairwise(sorted({start, stop} | inner))
         )
 
-    for passage, following in zip(passages, [*passages[1:], None], strict=True):
+    for passage, following in pairwise([*passages, None]):
         if cursor < passage.start:
             yield Block(pieces(cursor, passage.start))
             cursor = passage.start

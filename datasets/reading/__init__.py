@@ -22,7 +22,7 @@ from .sniff import SUFFIXES, recognise
 
 __all__ = [
     "FORMATS", "SUFFIXES", "Heading", "Problem", "ReadOptions", "Span", "Text", "Unreadable",
-    "chunk", "peek_columns", "read",
+    "chunk", "peek_columns", "read", "read_here",
 ]  # fmt: skip
 
 
@@ -78,8 +78,9 @@ def peek_columns(path: Path, name: str) -> list[str]:
     return FORMATS[kind].columns(Source(path, kind, name)) if FORMATS[kind].has_rows else []
 
 
-def read_here(path: Path, name: str, options: ReadOptions) -> Iterator[Text | Problem]:
-    """As `read`, in this process: without bounds on memory and time."""
+def read_here(path: Path, name: str, options: ReadOptions | None = None) -> Iterator[Text | Problem]:
+    """As `read`, in this process: for files that are trusted, as nothing bounds memory and time."""
+    options = options or ReadOptions()
     kind = recognise(path, name, options.max_bytes)
     first: Problem | None = None
     empty = True

@@ -114,12 +114,16 @@ def _cut(text: str, section: Section, size: int, overlap: int) -> Iterator[tuple
 def _windows(text: str, start: int, end: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """The passages of a stretch of text of any length, in time that grows with its length."""
     splitter = TextSplitter(size, overlap=overlap)
+    reached = start
     while start < end:
         stop = min(end, start + _WINDOW * size)
         found = [(start + at, start + at + len(part)) for at, part in splitter.chunk_indices(text[start:stop])]
         if stop < end and len(found) > 1:
             stop = found.pop()[0]  # its end was the window's, not its own: the next window begins with it
-        yield from found
+        for passage in found:
+            if passage[1] > reached:  # the splitter may end with a passage that is overlap alone
+                reached = passage[1]
+                yield passage
         start = stop
 
 

@@ -9,18 +9,20 @@ import re
 from .contract import JSON, MAX_KEY, MAX_TITLE
 
 # Controls, byte-order marks and non-characters. Tab, newline, form feed (a page break) and soft hyphen stay for now.
-_UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufeff\ufff9-\ufffb\ufffe\uffff]")
-_NEWLINE = re.compile("\r\n?|[\x0b\x85\u2028\u2029]")
-_SURROGATE = re.compile("[\ud800-\udfff]")
+_UNPRINTABLE = "\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufeff\ufff9-\ufffb\ufffe\uffff"
+_NEWLINES = "\r\x0b\x85\u2028\u2029"
+_NEWLINE = re.compile(f"\r\n?|[{_NEWLINES}]")
+_ODD = re.compile(f"[{_UNPRINTABLE}{_NEWLINES}\ud800-\udfff]")
+_GONE = re.compile(f"[{_UNPRINTABLE}]")
 _SPACES = re.compile(r"[^\S\n]+")
-_BLANK_LINES = re.compile(r"\n[^\S\n]*\n\s*\n(?=[^\S\n]*\S)|\n\s*\Z")
 
 
 def clean(text: str) -> str:
     """Text that PostgreSQL can store: newlines are \\n, surrogates paired or replaced, control characters gone."""
-    if _SURROGATE.search(text):
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _UNPRINTABLE.sub("", _NEWLINE.sub("\n", text))
+    if not _ODD.search(text):  # one look is three times as fast as three changes, and most text needs none
+        return text
+    text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _GONE.sub("", _NEWLINE.sub("\n", text))
 
 
 def one_line(text: str) -> str:

@@ -63,8 +63,8 @@ def detect(path: Path, declared: str = "") -> Encoding:
 
 
 def is_binary(head: bytes) -> bool:
-    """Whether one byte in fifty or more is a control character that no text holds."""
-    return len(head) - len(head.translate(None, _CONTROLS)) > len(head) // 50
+    """Whether more than one byte in fifty is a control character that no text holds; a handful is nothing."""
+    return len(head) - len(head.translate(None, _CONTROLS)) > 4 + len(head) // 50
 
 
 def open_text(path: Path, encoding: Encoding, newline: str = "") -> TextIO:

@@ -69,9 +69,10 @@ def printed_lines(page: str) -> list[Line]:
 def without_running_lines(pages: list[list[Line]]) -> list[list[Line]]:
     """The pages without the headers, footers and page numbers that repeat from page to page.
 
-    A shape that is common elsewhere too is the row of a table, and stays.
+    A shape that is common elsewhere too is the row of a table, and what is larger than the body is a heading: both stay.
     """
-    at_edge = Counter(shape for page in pages for shape in {_shape(line) for line in _edges(page)})
+    large = 1.15 * median(line.size for page in pages for line in page) if any(pages) else 0.0
+    at_edge = Counter(shape for page in pages for shape in {_shape(line) for line in _edges(page) if line.size < large})
     enough = max(2, min(3, len(pages) // 5))
     often = {shape for shape, count in at_edge.items() if count >= enough}
     in_all = Counter(shape for page in pages for line in page if (shape := _shape(line)) in often)
@@ -199,8 +200,16 @@ def _may_be_item(line: Line, group: list[Line], margin: float) -> bool:
     last = group[-1]
     if _would_have_fitted(line, last, margin) or last.text.endswith(_ENDS_CLAUSE):
         return True
-    in_list = _NUMBER.match(group[0].text) and abs(line.left - group[0].left) < line.em
-    return bool(in_list) and _ends_sentence(last.text)
+    if not _NUMBER.match(group[0].text) or abs(line.left - group[0].left) > line.em:
+        return False
+    counts_on = _item_number(line.text) - _item_number(group[0].text) == 1
+    return counts_on or _ends_sentence(last.text)
+
+
+def _item_number(text: str) -> int:
+    """The number that an item begins with, 0 for a letter or a dash."""
+    match = _DIGITS.match(text.lstrip("("))
+    return int(match[0]) if match else 0
 
 
 def _is_indented(line: Line, group: list[Line]) -> bool:

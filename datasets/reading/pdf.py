@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -47,10 +48,17 @@ def _open(source: Source) -> pdfium.PdfDocument:
     try:
         document = pdfium.PdfDocument(source.path)
     except pdfium.PdfiumError as error:
-        raise Unreadable(LOCKED if error.err_code == _WRONG_PASSWORD else BROKEN) from error
+        locked = error.err_code == _WRONG_PASSWORD and _is_encrypted(source)
+        raise Unreadable(LOCKED if locked else BROKEN) from error
     if not len(document):
         raise Unreadable(BROKEN)
     return document
+
+
+def _is_encrypted(source: Source) -> bool:
+    """pdfium keeps the code of an earlier failure where it names no reason: the file must say so too."""
+    with source.path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(b"/Encrypt") >= 0
 
 
 def _read(document: pdfium.PdfDocument, source: Source, options: ReadOptions) -> Iterator[Text | Problem]:

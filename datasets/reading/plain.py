@@ -65,4 +65,7 @@ def write(raw: str, writer: Writer) -> None:
 
 def is_print(text: str) -> bool:
     """Whether lines were broken by a typesetter: there are page breaks, or words broken at the ends of lines."""
-    return "\f" in text or len(_BROKEN_WORD.findall(text)) >= 3
+    if "\f" in text:
+        return True
+    may_be = "-\n" in text or "\xad\n" in text  # which is quick to see, and rare
+    return may_be and len(_BROKEN_WORD.findall(text)) >= 3

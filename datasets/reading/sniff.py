@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -97,6 +98,7 @@ _MAGIC: tuple[tuple[bytes, Foreign], ...] = (
     (b"ID3", RECORDING),
     (b"OggS", RECORDING),
 )
+_PDF = re.compile(rb"(?:\A|[\r\n])\s*%PDF-\d")  # some programs put a line before it
 _HEAD = 2**20
 _TAIL = 2**18
 
@@ -126,7 +128,7 @@ def content_kind(path: Path) -> str | Foreign | None:
         head = file.read(_HEAD)
         file.seek(max(0, path.stat().st_size - _TAIL))
         tail = file.read()
-    if b"%PDF-" in head[:1024]:
+    if _PDF.search(head[:1024]):
         return "pdf"
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return _zip_kind(head[:4096] + tail)

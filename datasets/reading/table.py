@@ -12,7 +12,7 @@ from . import plain, rows
 from .clean import one_line
 from .contract import JSON, Problem, ReadOptions, Source, Text, Unreadable
 from .encoding import detect, open_text
-from .rows import Row
+from .rows import Row, listed
 
 _DELIMITERS = ",;\t|"
 _SAMPLE = 2**16
@@ -62,6 +62,9 @@ def guess_delimiter(sample: str) -> str:
 def _rows(file: TextIO, source: Source, delimiter: str, options: ReadOptions) -> Iterator[Row | Problem]:
     reader = csv.reader(_lines(file, options.max_chars), delimiter=delimiter, strict=True)
     names = _header(reader)
+    for chosen in filter(None, (options.column, options.title_key, options.id_key)):
+        if chosen not in names:
+            raise Unreadable(f"There is no column “{one_line(chosen)}” (there are {listed(names)}): pick another.")
     size = max(source.path.stat().st_size, 1)
     for number in count(2):
         try:

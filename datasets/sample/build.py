@@ -15,6 +15,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as raw
 
 HERE = Path(__file__).parent
+TARGET = HERE / "handbook"
 PRODUCT = "Petrel handbook, edition 4.2"
 
 _A4 = (595.0, 842.0)
@@ -31,7 +32,7 @@ def main() -> None:
         "10-warranty": write_pdf,
     }.items():
         source = (HERE / "sources" / f"{stem}.md").read_text(encoding="utf-8")
-        write(source, HERE / "handbook" / stem)
+        write(source, TARGET / stem)
 
 
 def blocks(source: str) -> Iterator[tuple[str, str]]:

@@ -35,7 +35,9 @@ class Stage:
         self.corpus = _corpus(self.project)
         self.endpoint = _endpoint(self.project, server)
 
-    def run(self, *, conversations: int, concurrency: int, pullers: int = 1, judge: bool = False, max_turns: int = 3) -> Run:
+    def run(
+        self, *, conversations: int, concurrency: int, pullers: int = 1, judge: bool = False, max_turns: int = 3
+    ) -> Run:
         """Launch, send one hint a worker process, and wait for the end."""
         from generation.models import Run
         from generation.services import runs

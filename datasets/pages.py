@@ -9,9 +9,14 @@ from django.shortcuts import render
 from django.utils.cache import patch_vary_headers
 from django_htmx.middleware import HtmxDetails
 
+from .models import User
+
 
 class HtmxHttpRequest(HttpRequest):
+    """What the middleware makes of a request, in views that only people who are logged in reach."""
+
     htmx: HtmxDetails
+    user: User
 
 
 def render_page(

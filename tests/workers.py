@@ -42,7 +42,9 @@ def addresses() -> dict[str, str]:
 class Worker:
     """One `celery worker` with its children."""
 
-    def __init__(self, *, queues: str = "press,default", processes: int = 1, beat: bool = False, name: str = "w") -> None:
+    def __init__(
+        self, *, queues: str = "press,default", processes: int = 1, beat: bool = False, name: str = "w"
+    ) -> None:
         command = [sys.executable, "-m", "celery", "-A", "afterimage_web", "worker", "-Q", queues, "-c", str(processes)]
         command += ["-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"]
         schedule = Path(settings.DATA_DIR) / f"beat-{name}-{os.getpid()}"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 
@@ -33,8 +32,6 @@ class Landed:
     made: int = 0
     failed: int = 0
     fatal: str = ""
-    dropped: int = 0
-    spent: Counter[str] = field(default_factory=Counter)
 
 
 @transaction.atomic
@@ -42,13 +39,12 @@ def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing]) -> Landed:
     """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again."""
     slots = _held([landing.job for landing in landings])
     kept = [landing for landing in landings if landing.job.slot in slots]
-    landed = Landed(dropped=len(landings) - len(kept))
+    landed = Landed()
     made = [(slots[item.job.slot], item.outcome) for item in kept if isinstance(item.outcome, Made)]
     failed = [(slots[item.job.slot], item.outcome) for item in kept if isinstance(item.outcome, Failed)]
     _write_conversations(run, frozen, made)
     for slot, outcome in failed:
         _fail(slot, outcome, landed)
-    _close(list(slots.values()))
     landed.made = len(made)
     _write_calls(run, frozen, _steps(made, failed), landed)
     return landed
@@ -64,8 +60,10 @@ def _held(jobs: Sequence[Job]) -> dict[int, Slot]:
 def _ids(model: type[Conversation | Version], count: int) -> list[int]:
     """Primary keys taken ahead, so that rows that point to each other can be inserted at once."""
     with connection.cursor() as cursor:
-        sequence = f"pg_get_serial_sequence('{model._meta.db_table}', 'id')"
-        cursor.execute(f"SELECT nextval({sequence}::regclass) FROM generate_series(1, %s)", [count])
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+            [model._meta.db_table, count],
+        )
         return [pk for (pk,) in cursor.fetchall()]
 
 
@@ -79,8 +77,7 @@ def _write_conversations(run: Run, frozen: Frozen, made: Sequence[tuple[Slot, Ma
     )
     Version.objects.bulk_create(_version(outcome.dialog, pk, head) for _, outcome, pk, head in rows)
     Judgement.objects.bulk_create(judgement for _, outcome, _, head in rows for judgement in _judgements(outcome, head))
-    for slot, _, pk, _ in rows:
-        slot.state, slot.conversation_id, slot.error, slot.error_kind = Slot.State.DONE, pk, "", ""
+    _close({slot.pk: pk for slot, _, pk, _ in rows})
 
 
 def _conversation(run: Run, frozen: Frozen, slot: Slot, outcome: Made, pk: int, head: int) -> Conversation:
@@ -126,14 +123,24 @@ def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
     else:
         slot.state = Slot.State.FAILED
         landed.failed += 1
+    slot.lease_token, slot.lease_until = None, None
+    slot.save()
 
 
-def _close(slots: Sequence[Slot]) -> None:
-    now = timezone.now()
-    for slot in slots:
-        slot.lease_token, slot.lease_until, slot.updated = None, None, now
-    fields = ["state", "conversation", "error", "error_kind", "attempts", "not_before"]
-    Slot.objects.bulk_update(slots, [*fields, "lease_token", "lease_until", "updated"])
+# One statement for all that landed together: it is a sixth of the work of Django's bulk_update.
+CLOSE = """
+    UPDATE generation_slot AS slot
+    SET state = 'done', conversation_id = made.conversation, error = '', error_kind = '',
+        lease_token = NULL, lease_until = NULL, updated = now()
+    FROM unnest(%s::bigint[], %s::bigint[]) AS made (id, conversation)
+    WHERE slot.id = made.id
+"""
+
+
+def _close(conversations: Mapping[int, int]) -> None:
+    """Slots that are done, by primary key, with the conversations that fill them."""
+    with connection.cursor() as cursor:
+        cursor.execute(CLOSE, [list(conversations), list(conversations.values())])
 
 
 def _steps(made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Failed]]) -> Iterable[tuple[Slot, Step]]:

@@ -55,7 +55,7 @@ class Recipe(Part):
     """None uses the built-in instruction writer."""
     personas: tuple[int, ...] = ()
     models: dict[ModelRole, ModelChoice]
-    conversations: Annotated[int, Field(ge=1, le=1_000_000)] = 20
+    conversations: Annotated[int, Field(ge=1, le=100_000)] = 20
     max_turns: Annotated[int, Field(ge=1, le=50)] = 3
     contexts: Annotated[int, Field(ge=1, le=20)] = 1
     """Passages that each first question is written from."""

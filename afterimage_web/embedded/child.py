@@ -7,6 +7,7 @@ when the thread that started it ends, even by kill -9. USER is "uid:gid" to give
 import ctypes
 import os
 import sys
+import warnings  # noqa: F401 - execvp needs it, when the standard library may be out of this user's reach
 
 PR_SET_PDEATHSIG, PR_SET_SECUREBITS, PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE = 1, 28, 47, 2
 SECBIT_NO_SETUID_FIXUP = 4

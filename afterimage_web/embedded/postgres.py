@@ -91,7 +91,7 @@ def prepare(data_dir: Path, sockets: Path, *, durable: bool) -> None:
     """
     folder = data_dir / "postgres"
     let_pass(data_dir, sockets.parent)
-    check_reach()
+    check_reach(program("postgres"), data_dir)
     hand_over(sockets)
     if not any_files(folder):
         create(data_dir, durable=durable)
@@ -111,13 +111,16 @@ def let_pass(*folders: Path) -> None:
             folder.chmod(folder.stat().st_mode & 0o7777 | 0o011)
 
 
-def check_reach() -> None:
-    if user() and run("--version").returncode != 0:
-        raise EmbeddedError(
-            f"PostgreSQL does not run as root, and the user {BACKSTAGE}, who runs it then, may not read "
-            f"{program('postgres')}: move the project to a folder that everybody may enter, such as /opt, "
-            "or start as an ordinary user."
-        )
+def check_reach(*paths: Path) -> None:
+    """Raise EmbeddedError if the server's user cannot get at `paths`."""
+    if not user():
+        return
+    for path in paths:
+        if subprocess.run(wrapped(("test", "-x", str(path)), signal.SIGKILL, user()), cwd="/").returncode != 0:
+            raise EmbeddedError(
+                f"PostgreSQL does not run as root, and the user {BACKSTAGE}, who runs it then, cannot reach {path}: "
+                "move it to a place that everybody may enter, such as /opt or /srv, or start as an ordinary user."
+            )
 
 
 def check_version(folder: Path) -> None:

@@ -141,7 +141,7 @@ class Supervisor:
         self._stopping.set()
         self._keeper.join()
 
-    def start(self, *children: Child, within: float = 60.0) -> None:
+    def start(self, *children: Child, within: float = 120.0) -> None:
         """Start `children` together and return when all are ready. They will be stopped before those started earlier.
 
         Raises EmbeddedError if one cannot be started or is not ready after `within` seconds.

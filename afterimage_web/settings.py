@@ -23,15 +23,15 @@ def env_list(name: str, default: str = "") -> list[str]:
 
 DATA_DIR = Path(os.environ.get("AFTERIMAGE_DATA", BASE_DIR / "data")).absolute()
 DEBUG = env_flag("DEBUG")
+SERVICES = embedded.urls_from(os.environ, DATA_DIR)  # first: it says clearly if the data folder cannot be used
 SECRET_KEY = os.environ.get("SECRET_KEY") or key_from(DATA_DIR / "secret_key")
 ENCRYPTION_KEYS = env_list("ENCRYPTION_KEYS") or [key_from(DATA_DIR / "encryption_key")]
 
 # -- services: addresses from the environment, or the embedded ones of the data folder ----------------------------------
 
-_embedded = embedded.urls(DATA_DIR)
-DATABASE_URL = os.environ.get("DATABASE_URL") or _embedded.database
-REDIS_URL = os.environ.get("REDIS_URL") or embedded.redis_py_url(_embedded.redis)
-QDRANT_URL = os.environ.get("QDRANT_URL") or _embedded.qdrant
+DATABASE_URL = SERVICES.database
+REDIS_URL = embedded.redis_py_url(SERVICES.redis)
+QDRANT_URL = SERVICES.qdrant
 QDRANT_API_KEY = os.environ.get("QDRANT_API_KEY") or None
 
 _database = conninfo_to_dict(DATABASE_URL)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from afterimage_web.embedded.addresses import Urls, redis_py_url, socket_folder, urls
+from afterimage_web.embedded.addresses import Urls, redis_py_url, socket_folder, urls_from
 from afterimage_web.embedded.ownership import owned
 from afterimage_web.embedded.stack import services
 from afterimage_web.embedded.supervisor import Supervisor
@@ -27,10 +27,9 @@ def provide() -> Urls:
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ["AFTERIMAGE_DATA"] = str(start_throwaway())
-    ours = urls(Path(os.environ["AFTERIMAGE_DATA"]))
-    database = os.environ.setdefault("DATABASE_URL", ours.database)
-    redis = os.environ.setdefault("REDIS_URL", redis_py_url(ours.redis))
-    return Urls(database, redis, os.environ.setdefault("QDRANT_URL", ours.qdrant))
+    found = urls_from(os.environ, Path(os.environ["AFTERIMAGE_DATA"]))
+    os.environ |= {"DATABASE_URL": found.database, "REDIS_URL": redis_py_url(found.redis), "QDRANT_URL": found.qdrant}
+    return found
 
 
 def start_throwaway() -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -37,6 +38,18 @@ def urls(data_dir: Path) -> Urls:
         redis=f"redis+socket://{sockets / 'valkey.sock'}",
         qdrant=f"unix://{sockets / 'vectors.sock'}",
     )
+
+
+def urls_from(environment: Mapping[str, str], data_dir: Path) -> Urls:
+    """The servers that DATABASE_URL, REDIS_URL and QDRANT_URL name, and for the rest the services of `data_dir`.
+
+    Raises EmbeddedError as `urls` does; touches no data folder where all three are named.
+    """
+    database, redis, qdrant = (environment.get(name, "") for name in ("DATABASE_URL", "REDIS_URL", "QDRANT_URL"))
+    if database and redis and qdrant:
+        return Urls(database, redis, qdrant)
+    own = urls(data_dir)
+    return Urls(database or own.database, redis or own.redis, qdrant or own.qdrant)
 
 
 def redis_py_url(url: str) -> str:

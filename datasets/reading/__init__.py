@@ -33,7 +33,6 @@ class Format(NamedTuple):
     `has_rows` says that each row is a document; then the module has `columns(source)`, the names a person picks from.
     """
 
-    label: str
     module: str
     has_rows: bool = False
 
@@ -47,15 +46,15 @@ class Format(NamedTuple):
 
 
 FORMATS: dict[str, Format] = {
-    "pdf": Format("PDF", "pdf"),
-    "docx": Format("DOCX", "docx_page"),
-    "html": Format("HTML", "html_page"),
-    "markdown": Format("Markdown", "markdown"),
-    "text": Format("plain text", "plain"),
-    "rtf": Format("RTF", "rtf"),
-    "csv": Format("CSV", "table", has_rows=True),
-    "tsv": Format("TSV", "table", has_rows=True),
-    "jsonl": Format("JSONL", "jsonl", has_rows=True),
+    "pdf": Format("pdf"),
+    "docx": Format("docx_page"),
+    "html": Format("html_page"),
+    "markdown": Format("markdown"),
+    "text": Format("plain"),
+    "rtf": Format("rtf"),
+    "csv": Format("table", has_rows=True),
+    "tsv": Format("table", has_rows=True),
+    "jsonl": Format("jsonl", has_rows=True),
 }
 
 
@@ -100,4 +99,4 @@ def _nothing(kind: Format, first: Problem | None) -> str:
     if first is None:
         what = "rows" if kind.has_rows else "text"
         return f"There are no {what} in the file: check that it was saved, and upload it again."
-    return f"Nothing in the file could be read. The first thing is {first.where}: {first.sentence}"
+    return f"Nothing in the file could be read. {first.where.capitalize()}: {first.sentence}"

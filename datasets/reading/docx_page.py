@@ -12,7 +12,7 @@ from docx.oxml.ns import qn
 from docx.text.paragraph import Paragraph
 from lxml import etree
 
-from .clean import one_line, squeeze, tidy, title_of
+from .clean import clean, one_line, squeeze, tidy, title_of
 from .contract import JSON, Problem, ReadOptions, Source, Text, Unreadable
 from .docx_lists import Numbering
 from .writer import Writer
@@ -128,7 +128,7 @@ class _Pages:
             self._in_list = False
             return
         marker = self._numbering.marker(paragraph)
-        body = "\n".join(squeeze(line).strip() for line in tidy(text).split("\n"))
+        body = "\n".join(squeeze(line).strip() for line in tidy(clean(text)).split("\n"))
         self._writer.add(marker + body, "\n" if marker and self._in_list else "\n\n")
         self._in_list = bool(marker)
 

@@ -27,6 +27,7 @@ _RULE = re.compile(r"[-—–_=*.\s]{3,}")
 _ENDS_SENTENCE = re.compile(r"[.!?:;。！？][\"'”’)\]]*\d*$")
 _ENDS_CLAUSE = (":", ";", "; and", "; or")
 _TAIL = 60  # characters of a text that say how it ends: nothing below looks at a whole paragraph for that
+_ENDINGS = frozenset(["ing", "ings", "ed", "ly", "tion", "tions", "ment", "ments", "ness", "able"])
 _EDGE = 4  # lines at the top and at the foot of a page among which headers and footers are looked for
 
 
@@ -147,9 +148,9 @@ class Words:
     def _is_compound(self, left: str, right: str) -> bool:
         """The document has it with its hyphen, or has both halves of it and never the word that they would make."""
         first = right.split("-")[0]
-        if (left + first).lower() in self._known:
+        if (left + first).lower() in self._known or first.lower() in _ENDINGS:
             return False
-        if first[0].isupper() or f"{left}-{first}".lower() in self._known:
+        if (first[0].isupper() and not left.isupper()) or f"{left}-{first}".lower() in self._known:
             return True
         is_name = left[0].isupper() and len(left) > 4
         return left.lower() in self._known and (is_name or first in self._known)

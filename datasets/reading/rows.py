@@ -91,8 +91,11 @@ def _document(row: Row, picked: Picked, source: Source, options: ReadOptions, se
     wrong = _complaint(row.values, picked.content, options)
     if wrong:
         return Problem(row.where, wrong)
-    text = _text(str(row.values[picked.content]), options)
-    if text is None:
+    try:
+        text = _text(str(row.values[picked.content]), options)
+    except Unreadable as error:
+        return Problem(row.where, error.sentence)
+    if not text.text:
         return Problem(row.where, f"Its {_quoted(picked.content)} shows no text: fill it in or leave the row out.")
     title = row.values.get(picked.title)
     return Text(
@@ -122,14 +125,14 @@ def _complaint(values: Mapping[str, JSON], content: str, options: ReadOptions) -
     return ""
 
 
-def _text(value: str, options: ReadOptions) -> Text | None:
-    """A row's text laid out, as a page if it is HTML; None if nothing of it can be seen."""
-    writer = Writer(options.max_chars * 2)
+def _text(value: str, options: ReadOptions) -> Text:
+    """A row's text laid out, as a page if it is HTML; empty if nothing of it can be seen."""
+    writer = Writer(options.max_chars * 2)  # as the marks of lists and tables come on top
     if html_page.is_markup(value):
         html_page.write(LexborHTMLParser(clean(value)), writer)
     else:
         plain.write(value, writer)
-    return writer.text("") if writer.length else None
+    return writer.text("")
 
 
 def _key(row: Row, name: str, seen: set[int]) -> str:

@@ -10,7 +10,7 @@ from itertools import chain, pairwise
 from striprtf.striprtf import rtf_to_text
 
 from . import plain
-from .clean import tidy, title_of
+from .clean import clean, tidy, title_of
 from .contract import Problem, ReadOptions, Source, Text, Unreadable
 
 BROKEN = "The RTF is broken: open it in a word processor, save it again and upload that."
@@ -29,7 +29,7 @@ def read(source: Source, options: ReadOptions) -> Iterator[Text | Problem]:
         )
     raw = _decoded(data)
     try:
-        text = _paragraphs(tidy(rtf_to_text(raw, errors="replace")))
+        text = _paragraphs(tidy(clean(rtf_to_text(raw, errors="replace"))))
         title = _TITLE.search(raw[:100_000])
         name = title_of(rtf_to_text("{\\rtf1 " + title[1] + "}", errors="replace")) if title else ""
     except (ValueError, LookupError, TypeError, OverflowError) as error:

@@ -76,7 +76,7 @@ def test_bad_lines_are_named_and_the_rest_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_without_any_good_row_is_refused_with_the_first_reason(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match=r"Nothing in the file could be read.*line 1: There is no “body”"):
+    with pytest.raises(Unreadable, match=r"Nothing in the file could be read. Line 1: There is no “body”"):
         found_in(jsonl(tmp_path, {"text": "a"}, {"text": "b"}), content_key="body")
 
 
@@ -143,6 +143,15 @@ def test_a_row_that_is_html_is_read_as_a_page(tmp_path: Path) -> None:
     assert text.headings[0].text == "Held"
 
 
+def test_a_row_that_cannot_be_laid_out_or_shows_nothing_is_named(tmp_path: Path) -> None:
+    deep, blank = "<div>" * 3_000 + "</div>", "<div><script>x()</script></div>"
+    path = jsonl(tmp_path, {"text": deep}, {"text": blank}, {"text": "\u0000\u0007"}, {"text": "good"})
+    assert text_of(path).key == "line 4"
+    assert ["too deeply" in said.sentence or "shows no text" in said.sentence for said in problems_of(path)] == [
+        True
+    ] * 3
+
+
 def test_a_row_that_was_printed_has_pages_and_whole_words(tmp_path: Path) -> None:
     text = text_of(
         jsonl(tmp_path, {"text": "It is the expropri\u00ad\nation that matters to the\fcourt of ap-\npeals."})
@@ -194,7 +203,7 @@ def test_a_table_of_numbers_has_no_text(tmp_path: Path) -> None:
 
 
 def test_a_quote_that_never_ends_does_not_fill_the_memory(tmp_path: Path) -> None:
-    path = csv(tmp_path, 'title,text\na,good\nb,"never ends\n' + "x,y\n" * 10_000)
+    path = csv(tmp_path, 'title,text\na,good\nb,"never ends\n' + "x,y\n" * 2_000)
     assert texts_of(path, max_chars=5_000)[0].title == "a"
     assert problems_of(path, max_chars=5_000)[0].where == "row 3"
 

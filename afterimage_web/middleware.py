@@ -10,12 +10,12 @@ STRICT = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; form-action 'self'; "
     "frame-ancestors 'none'"
 )
-# The admin's theme and the API's documentation page bring inline scripts of their own.
+# The admin's theme brings inline scripts of its own.
 RELAXED = STRICT.replace(
     "default-src 'self'",
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval'; style-src 'self' 'unsafe-inline'",
 )
-RELAXED_PATHS = ("/admin/", "/api/")
+RELAXED_PATHS = ("/admin/",)
 
 
 def content_security_policy(

@@ -1,5 +1,17 @@
-"""The API of this app, room by room."""
+"""The API of the archive, room by room. Every address says the project, and `project_for` says who may do what in it."""
 
 from ninja import Router
 
+from . import conversations, corpora, exports, files, people, projects
+
 router = Router()
+for room in (
+    projects.router,
+    corpora.router,
+    files.router,
+    people.personas,
+    people.prompts,
+    conversations.router,
+    exports.router,
+):
+    router.add_router("", room)

@@ -10,7 +10,7 @@ from datasets.models import ApiToken, User
 
 
 class TokenAuth(HttpBearer):
-    """`Authorization: Bearer …`; sets request.user to the token's owner."""
+    """`Authorization: Bearer …`. A browser's session does not count, so no other site can act through it."""
 
     def authenticate(self, request: HttpRequest, token: str) -> User | None:
         row = ApiToken.objects.select_related("user").filter(digest=ApiToken.digest_of(token)).first()

@@ -1,5 +1,9 @@
-"""The API of this app, room by room."""
+"""The API of the press, room by room."""
 
 from ninja import Router
 
+from . import endpoints, recipes, runs
+
 router = Router()
+for room in (endpoints.router, recipes.router, runs.router):
+    router.add_router("", room)

@@ -1,0 +1,158 @@
+"""Conversations: found by a filter, read with their trace, decided on, labelled and noted."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from ninja import Field, Query, Router, Schema
+
+from datasets.access import project_for
+from datasets.asking import asked_conversation
+from datasets.filters import ConversationFilter
+from datasets.models import Conversation, Label, Note, Origin, Role, Status
+from datasets.schema import Message, Score, Trace
+from datasets.services.conversations import add_label, add_note, remove_label
+from datasets.services.reviews import record_review
+
+from .shapes import PROJECT, ApiRequest, Body, Id, Named, Page, Place, Storable, page_of
+
+router = Router(tags=["Conversations"])
+
+CONVERSATIONS = PROJECT + "/conversations"
+CONVERSATION = CONVERSATIONS + "/{int:conversation}"
+
+
+class ConversationOut(Schema):
+    id: int
+    status: Status
+    opening: str = Field(description="The first question, cut for lists.")
+    turns: int
+    score: float | None = Field(description="The judge's overall score, 0 to 1.")
+    offline: bool = Field(description="Whether the offline model wrote any of it.")
+    batch: Named = Field(description="The run or import that it came with.")
+    persona: Named | None
+    labels: list[Named]
+    version: int = Field(alias="head_id", description="Id of the version that counts: name it when you decide.")
+    created: datetime
+    updated: datetime
+
+
+class JudgementOut(Schema):
+    evaluator: str
+    model: str
+    overall: float | None
+    scores: list[Score]
+    feedback: str
+    error: str
+
+
+class NoteOut(Schema):
+    id: int
+    author: str | None
+    text: str
+    created: datetime
+
+    @staticmethod
+    def resolve_author(row: Note) -> str | None:
+        return row.author.username if row.author else None
+
+
+class ReviewOut(Schema):
+    reviewer: str | None
+    decision: Status
+    created: datetime
+
+    @staticmethod
+    def resolve_reviewer(row: Any) -> str | None:
+        return row.reviewer.username if row.reviewer else None
+
+
+class ConversationDetail(ConversationOut):
+    """With what was said, and every call that led to it: a step's texts are indexes into `trace.texts`."""
+
+    number: int = Field(alias="head.number", description="The version's number, from 1.")
+    origin: Origin = Field(alias="head.origin")
+    system_prompt: str = Field(alias="head.system_prompt")
+    messages: list[Message] = Field(alias="head.messages")
+    trace: Trace = Field(alias="head.trace")
+    judgements: list[JudgementOut] = Field(alias="head.judgements")
+    notes: list[NoteOut]
+    reviews: list[ReviewOut] = Field(description="Decisions that stand, newest first.")
+
+    @staticmethod
+    def resolve_notes(row: Conversation) -> list[Note]:
+        return list(row.notes.select_related("author"))
+
+    @staticmethod
+    def resolve_reviews(row: Conversation) -> list[Any]:
+        return list(row.reviews.standing().select_related("reviewer"))
+
+
+class ReviewIn(Body):
+    decision: Status = Field(description="`generated` sets it back to review.")
+    version: Id = Field(description="The version that you read: if another one counts by now, the answer is a 409.")
+
+
+class LabelIn(Body):
+    name: Annotated[str, Storable] = Field(examples=["good follow-up"])
+
+
+class NoteIn(Body):
+    text: Annotated[str, Storable]
+
+
+@router.get(CONVERSATIONS, response=Page[ConversationOut])
+def list_conversations(
+    request: ApiRequest, project: str, filter: Query[ConversationFilter], place: Query[Place]
+) -> dict[str, Any]:
+    """What the filter matches, newest first. Without a filter: everything."""
+    rows = project_for(request.auth, project).conversations.for_list()
+    return page_of(filter.apply(rows), place, newest_first=True)
+
+
+@router.get(CONVERSATION, response=ConversationDetail)
+def get_conversation(request: ApiRequest, project: str, conversation: int) -> Conversation:
+    """One conversation: its messages, sources and calls, and what judges and people said of it."""
+    return asked_conversation(project_for(request.auth, project), conversation)
+
+
+@router.post(CONVERSATION + "/review", response=ConversationDetail)
+def review_conversation(request: ApiRequest, project: str, conversation: int, body: ReviewIn) -> Conversation:
+    """Approve, reject or flag it, or set it back to review. Needs the role of annotator."""
+    row = project_for(request.auth, project, Role.ANNOTATOR)
+    record_review(
+        conversation=asked_conversation(row, conversation),
+        reviewer=request.auth,
+        decision=body.decision,
+        version=body.version,
+    )
+    return asked_conversation(row, conversation)
+
+
+@router.post(CONVERSATION + "/labels", response=list[Named])
+def label_conversation(request: ApiRequest, project: str, conversation: int, body: LabelIn) -> list[Label]:
+    """Put a label on it, made if the project has none of that name. Needs the role of annotator."""
+    row = asked_conversation(project_for(request.auth, project, Role.ANNOTATOR), conversation)
+    add_label(conversation=row, name=body.name, author=request.auth)
+    return list(row.labels.all())
+
+
+@router.delete(CONVERSATION + "/labels/{int:label}", response={204: None})
+def unlabel_conversation(request: ApiRequest, project: str, conversation: int, label: int) -> None:
+    """Take a label off. Needs the role of annotator."""
+    row = asked_conversation(project_for(request.auth, project, Role.ANNOTATOR), conversation)
+    remove_label(conversation=row, label_id=label)
+
+
+@router.post(CONVERSATION + "/notes", response={201: NoteOut})
+def note_conversation(request: ApiRequest, project: str, conversation: int, body: NoteIn) -> Note:
+    """Leave a note for the others. Needs the role of annotator."""
+    row = asked_conversation(project_for(request.auth, project, Role.ANNOTATOR), conversation)
+    return add_note(conversation=row, text=body.text, author=request.auth)
+
+
+@router.get(PROJECT + "/labels", response=Page[Named])
+def list_labels(request: ApiRequest, project: str, place: Query[Place]) -> dict[str, Any]:
+    """The labels of a project: their ids are what the filter takes."""
+    return page_of(project_for(request.auth, project).labels.all(), place)

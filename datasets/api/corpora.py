@@ -1,0 +1,109 @@
+"""Corpora: bodies of documents that questions are asked about."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.shortcuts import get_object_or_404
+from ninja import Field, Query, Router, Schema
+from pydantic import StringConstraints
+
+from datasets import tasks
+from datasets.access import project_for
+from datasets.index import Hit
+from datasets.models import Corpus, Project, Role
+from datasets.services import corpora
+from datasets.services.search import search_corpus
+
+from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, enqueue, page_of
+
+router = Router(tags=["Corpora"])
+
+CORPORA = PROJECT + "/corpora"
+CORPUS = CORPORA + "/{int:corpus}"
+
+
+class CorpusIn(Body):
+    name: Line = Field(examples=["Support handbook"])
+    description: Annotated[str, Storable] = Field("", max_length=5_000)
+    chunk_size: int = Field(1200, ge=200, le=20_000, description="Longest passage, in characters.")
+    chunk_overlap: int = Field(150, ge=0, le=5_000, description="Characters that neighbouring passages share.")
+
+
+class CorpusOut(Schema):
+    id: int
+    name: str
+    description: str
+    chunk_size: int
+    chunk_overlap: int
+    files: int = Field(alias="file_total")
+    documents: int = Field(alias="document_total")
+    passages: int = Field(alias="passage_total")
+    open_files: int = Field(alias="open_total", description="Files that a worker has yet to finish; 0: all is read.")
+    failed_files: int = Field(alias="failed_total")
+    created: datetime
+
+
+class HitOut(Schema):
+    """A passage that a search found."""
+
+    score: float = Field(description="BM25, or reciprocal rank fusion where the corpus has vectors; best first.")
+    passage: int
+    document: int
+    title: str
+    text: str
+    start: int = Field(description="Character offset into the document's text.")
+    end: int
+    page: int | None
+    heading: str
+
+
+def find_corpus(project: Project, pk: int) -> Corpus:
+    return get_object_or_404(project.corpora.with_totals(), pk=pk)
+
+
+@router.get(CORPORA, response=Page[CorpusOut])
+def list_corpora(request: ApiRequest, project: str, place: Query[Place]) -> dict[str, Any]:
+    """The corpora of a project, oldest first."""
+    return page_of(project_for(request.auth, project).corpora.with_totals(), place)
+
+
+@router.post(CORPORA, response={201: CorpusOut})
+def create_corpus(request: ApiRequest, project: str, body: CorpusIn) -> Corpus:
+    """An empty corpus; upload files into it next. Needs the role of curator."""
+    row = project_for(request.auth, project, Role.CURATOR)
+    made = corpora.create_corpus(project=row, user=request.auth, **body.dict())
+    return find_corpus(row, made.pk)
+
+
+@router.get(CORPUS, response=CorpusOut)
+def get_corpus(request: ApiRequest, project: str, corpus: int) -> Corpus:
+    """One corpus, with how much of it has been read."""
+    return find_corpus(project_for(request.auth, project), corpus)
+
+
+@router.delete(CORPUS, response={204: None})
+def delete_corpus(request: ApiRequest, project: str, corpus: int) -> None:
+    """Gone at once for everybody; a worker clears away its files, passages and vectors. Needs the role of curator."""
+    row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
+    corpora.delete_corpus(corpus=row, user=request.auth)
+    enqueue(tasks.clear_corpus.delay, row.pk)
+
+
+@router.get(CORPUS + "/search", response=list[HitOut])
+def search_passages(
+    request: ApiRequest,
+    project: str,
+    corpus: int,
+    q: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)],
+    limit: Annotated[int, Field(ge=1, le=50)] = 10,
+) -> list[dict[str, Any]]:
+    """The passages that retrieval returns for `q`, best first: what an assistant would be shown."""
+    row = find_corpus(project_for(request.auth, project), corpus)
+    return [_hit(hit) for hit in search_corpus(corpus=row, query=q, limit=limit)]
+
+
+def _hit(hit: Hit) -> dict[str, Any]:
+    shown = ("document", "title", "text", "start", "end", "page", "heading")
+    return {"score": hit.score, "passage": hit.passage.id} | {name: getattr(hit.passage, name) for name in shown}

@@ -1,0 +1,154 @@
+"""Who speaks: personas of the simulated user, and prompts of both sides."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.shortcuts import get_object_or_404
+from ninja import Field, Query, Router, Schema
+
+from datasets.access import project_for
+from datasets.models import Persona, Prompt, PromptRole, Role
+from datasets.services.personas import save_persona
+from datasets.services.prompts import save_prompt
+
+from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, StorableJson, page_of
+
+personas = Router(tags=["Personas"])
+prompts = Router(tags=["Prompts"])
+
+PERSONAS, PROMPTS = PROJECT + "/personas", PROJECT + "/prompts"
+PERSONA, PROMPT = PERSONAS + "/{int:persona}", PROMPTS + "/{int:prompt}"
+
+
+# -- personas -----------------------------------------------------------------------------------------------------------
+
+
+class PersonaText(Body):
+    description: Annotated[str, Storable] = Field(
+        min_length=1,
+        max_length=5_000,
+        description="Who this person is, what they know and what they want.",
+        examples=["A night-shift nurse who sets up the pump for the first time and has no patience for jargon."],
+    )
+    features: Annotated[dict[str, str], StorableJson] = Field(
+        {}, description="Named traits.", examples=[{"role": "nurse", "tone": "impatient"}]
+    )
+
+
+class PersonaIn(PersonaText):
+    name: Line = Field(examples=["Night-shift nurse"])
+
+
+class PersonaVersionOut(Schema):
+    number: int
+    description: str
+    features: dict[str, Any]
+    created: datetime
+
+
+class PersonaOut(Schema):
+    id: int
+    name: str
+    archived: bool
+    created: datetime
+    current: PersonaVersionOut
+
+
+class PersonaDetail(PersonaOut):
+    versions: list[PersonaVersionOut] = Field(description="Newest first.")
+
+
+@personas.get(PERSONAS, response=Page[PersonaOut])
+def list_personas(request: ApiRequest, project: str, place: Query[Place], archived: bool = False) -> dict[str, Any]:
+    """The personas of a project, oldest first."""
+    rows = project_for(request.auth, project).personas.filter(archived=archived)
+    return page_of(rows.select_related("current"), place)
+
+
+@personas.post(PERSONAS, response={201: PersonaOut})
+def create_persona(request: ApiRequest, project: str, body: PersonaIn) -> Persona:
+    """A persona with its first version. Needs the role of curator."""
+    row = project_for(request.auth, project, Role.CURATOR)
+    return save_persona(project=row, author=request.auth, **body.dict())
+
+
+@personas.get(PERSONA, response=PersonaDetail)
+def get_persona(request: ApiRequest, project: str, persona: int) -> Persona:
+    """One persona with every version of it."""
+    rows = project_for(request.auth, project).personas.select_related("current")
+    return get_object_or_404(rows.prefetch_related("versions"), pk=persona)
+
+
+@personas.post(PERSONA + "/versions", response={201: PersonaOut})
+def add_persona_version(request: ApiRequest, project: str, persona: int, body: PersonaText) -> Persona:
+    """A new version, which runs use from now on; the same text again makes none. Needs the role of curator."""
+    row = project_for(request.auth, project, Role.CURATOR)
+    old = get_object_or_404(row.personas, pk=persona)
+    return save_persona(project=row, persona=old, name=old.name, author=request.auth, **body.dict())
+
+
+# -- prompts ------------------------------------------------------------------------------------------------------------
+
+
+class PromptText(Body):
+    text: Annotated[str, Storable] = Field(min_length=1, max_length=50_000)
+    note: Annotated[str, Storable] = Field("", max_length=200, description="What changed, in a few words.")
+
+
+class PromptIn(PromptText):
+    name: Line = Field(examples=["Helpful expert"])
+    role: PromptRole
+
+
+class PromptVersionOut(Schema):
+    number: int
+    text: str
+    note: str
+    created: datetime
+
+
+class PromptOut(Schema):
+    id: int
+    name: str
+    role: PromptRole
+    archived: bool
+    created: datetime
+    current: PromptVersionOut
+
+
+class PromptDetail(PromptOut):
+    versions: list[PromptVersionOut] = Field(description="Newest first.")
+
+
+@prompts.get(PROMPTS, response=Page[PromptOut])
+def list_prompts(
+    request: ApiRequest, project: str, place: Query[Place], role: PromptRole | None = None, archived: bool = False
+) -> dict[str, Any]:
+    """The prompts of a project, oldest first."""
+    rows = project_for(request.auth, project).prompts.filter(archived=archived)
+    rows = rows if role is None else rows.filter(role=role)
+    return page_of(rows.select_related("current"), place)
+
+
+@prompts.post(PROMPTS, response={201: PromptOut})
+def create_prompt(request: ApiRequest, project: str, body: PromptIn) -> Prompt:
+    """A prompt with its first version. Needs the role of curator."""
+    row = project_for(request.auth, project, Role.CURATOR)
+    return save_prompt(project=row, author=request.auth, **body.dict())
+
+
+@prompts.get(PROMPT, response=PromptDetail)
+def get_prompt(request: ApiRequest, project: str, prompt: int) -> Prompt:
+    """One prompt with every version of it."""
+    rows = project_for(request.auth, project).prompts.select_related("current")
+    return get_object_or_404(rows.prefetch_related("versions"), pk=prompt)
+
+
+@prompts.post(PROMPT + "/versions", response={201: PromptOut})
+def add_prompt_version(request: ApiRequest, project: str, prompt: int, body: PromptText) -> Prompt:
+    """A new version, which runs use from now on; the same text again makes none. Needs the role of curator."""
+    row = project_for(request.auth, project, Role.CURATOR)
+    old = get_object_or_404(row.prompts, pk=prompt)
+    return save_prompt(project=row, prompt=old, name=old.name, role=old.role, author=request.auth, **body.dict())

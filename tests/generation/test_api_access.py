@@ -1,0 +1,150 @@
+"""Who gets in where: every operation of the API, tried by everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.core.files.base import ContentFile
+from django.http import HttpResponse
+
+from afterimage_web.api import api
+from datasets.filters import ConversationFilter
+from datasets.models import Export, Persona, Project, Prompt, Role, User
+from datasets.services.conversations import add_label, add_note
+from datasets.services.exports import Options, start_export, write_export
+from datasets.services.personas import save_persona
+from generation.engine.recipe import Recipe
+from generation.services.runs import start_run
+from tests.api_program import ROOT, Program, refusal
+from tests.factories import add_member, make_conversation, make_user
+from tests.generation.api_recipes import passages_of, recipe_for
+
+pytestmark = pytest.mark.django_db
+
+OPERATIONS = [
+    (operation["operationId"], method.upper(), path.removeprefix(ROOT))
+    for path, methods in api.get_openapi_schema()["paths"].items()
+    for method, operation in methods.items()
+]
+READING = [name for name, method, _ in OPERATIONS if method == "GET"]
+WRITING = [name for name, method, _ in OPERATIONS if method != "GET"]
+REVIEWING = {"review_conversation", "label_conversation", "unlabel_conversation", "note_conversation"}
+
+
+class World:
+    """A project with one of everything, and a valid call of each operation on it."""
+
+    def __init__(self, project: Project, owner: User) -> None:
+        corpus = project.corpora.get(pk=passages_of(project, 2))
+        recipe = recipe_for(project, corpus=corpus.pk)
+        conversation = make_conversation(project)
+        about = {"description": "Works at night.", "features": {}}
+        self.persona: Persona = save_persona(project=project, name="Nurse", author=owner, **about)
+        prompt: Prompt = project.prompts.get()
+        label = add_label(conversation=conversation, name="good", author=owner)
+        add_note(conversation=conversation, text="Check it.", author=owner)
+        self.places = {
+            "project": project.slug,
+            "corpus": corpus.pk,
+            "file": corpus.files.get().pk,
+            "document": corpus.documents.get().pk,
+            "persona": self.persona.pk,
+            "prompt": prompt.pk,
+            "conversation": conversation.pk,
+            "label": label.pk,
+            "export": self._export(project, owner).pk,
+            "run": start_run(project=project, spec=Recipe.model_validate(recipe), user=owner).pk,
+            "action": "pause",
+        }
+        self.bodies: dict[str, Any] = {
+            "create_corpus": {"name": "New"},
+            "create_persona": {"name": "New", **about},
+            "add_persona_version": {"description": "Works by day."},
+            "create_prompt": {"name": "New", "role": "respondent", "text": "Be right."},
+            "add_prompt_version": {"text": "Be brief."},
+            "review_conversation": {"decision": "approved", "version": conversation.head_id},
+            "label_conversation": {"name": "new"},
+            "note_conversation": {"text": "New."},
+            "create_export": {},
+            "save_recipe": {"name": "New", "recipe": recipe},
+            "launch_run": {"recipe": recipe},
+            "estimate_run": {"recipe": recipe},
+        }
+
+    @staticmethod
+    def _export(project: Project, owner: User) -> Export:
+        export = start_export(
+            project=project, actor=owner, filter=ConversationFilter(), format="messages", options=Options()
+        )
+        write_export(export_id=export.pk)
+        return export
+
+    def call(self, program: Program, operation: str, **places: Any) -> HttpResponse:
+        method, path = next((method, path) for name, method, path in OPERATIONS if name == operation)
+        path = path.format(**(self.places | places))
+        if operation == "upload_files":
+            return program.upload(path, files=[ContentFile(b"words", name="new.txt")])
+        query = {"q": "words"} if operation == "search_passages" else {}
+        return program.call(method, path, self.bodies.get(operation), **query)
+
+
+@pytest.fixture
+def world(project: Project, owner: User) -> World:
+    return World(project, owner)
+
+
+def member(project: Project, role: Role) -> Program:
+    user = make_user()
+    add_member(project, user, role)
+    return Program.of(user)
+
+
+@pytest.mark.parametrize("operation", [name for name, _, _ in OPERATIONS])
+def test_everything_is_open_to_the_owner(world: World, owner: User, operation: str) -> None:
+    answer = world.call(Program.of(owner), operation)
+    assert answer.status_code in (200, 201, 204), answer.content
+    if operation == "download_export":
+        assert b"".join(answer.streaming_content)
+
+
+def test_nothing_is_open_without_a_token(world: World) -> None:
+    for operation, _, _ in OPERATIONS:
+        assert refusal(world.call(Program(), operation), 401)
+
+
+def test_a_stranger_is_told_that_nothing_is_there(world: World, stranger: User) -> None:
+    program = Program.of(stranger)
+    for operation in {*READING, *WRITING} - {"list_projects"}:
+        missing = refusal(world.call(program, operation), 404)
+        assert missing == refusal(world.call(program, operation, project="no-such-project"), 404)
+
+
+def test_rows_of_another_project_are_not_reached_through_my_own(world: World, stranger: User) -> None:
+    program, mine = Program.of(stranger), stranger.projects.get().slug
+    about_one_row = [name for name, _, path in OPERATIONS if path.count("{") > 1]
+    assert len(about_one_row) > 20
+    for operation in about_one_row:
+        refusal(world.call(program, operation, project=mine), 404)
+
+
+def test_a_viewer_reads_everything_and_writes_nothing(world: World, project: Project) -> None:
+    program = member(project, Role.VIEWER)
+    for operation in READING:
+        assert world.call(program, operation).status_code == 200
+    for operation in WRITING:
+        assert "role" in refusal(world.call(program, operation), 403)
+
+
+def test_an_annotator_reviews_and_changes_nothing_else(world: World, project: Project) -> None:
+    program = member(project, Role.ANNOTATOR)
+    for operation in set(WRITING) - REVIEWING:
+        assert "curator" in refusal(world.call(program, operation), 403)
+    for operation in REVIEWING:
+        assert world.call(program, operation).status_code in (200, 201, 204)
+
+
+def test_the_list_of_endpoints_never_holds_a_key(world: World, owner: User) -> None:
+    assert set(world.call(Program.of(owner), "list_endpoints").json()["items"][0]) == {
+        "id", "name", "preset", "base_url", "chat_model", "embedding_model", "offline", "keys",
+    }  # fmt: skip

@@ -7,6 +7,7 @@ import secrets
 
 import django
 import pytest
+from django.conf import settings
 from django.db import connection
 
 from tests import services
@@ -14,6 +15,7 @@ from tests import services
 services.provide()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
 django.setup()
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow ones are slow on purpose
 
 pytest_plugins = ["tests.actors", "tests.fixtures_model_server"]
 

@@ -76,7 +76,7 @@ def start_undo(*, action: BulkAction) -> None:
 @transaction.atomic
 def advance(*, action_id: int) -> bool:
     """Do the next chunk; True while there is more. Two that do it at once wait for each other; an early end loses nothing."""
-    action = BulkAction.objects.select_for_update().select_related("project", "label").get(pk=action_id)
+    action = BulkAction.objects.select_for_update(of=("self",)).select_related("project", "label").get(pk=action_id)
     if not action.is_active:
         return False
     undoing = action.state == BulkAction.State.UNDOING

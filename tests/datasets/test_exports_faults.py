@@ -1,0 +1,61 @@
+"""Workers that are killed while they write an export, or carry on a bulk action."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from datasets import tasks
+from datasets.filters import ConversationFilter
+from datasets.formats import Options
+from datasets.models import Export, Project, Review, User
+from datasets.services import bulk, exports
+from tests.factories import make_conversation
+from tests.workers import ROOT, addresses
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def killed_at(work: str, pk: int) -> None:
+    command = [sys.executable, "-m", "tests.datasets.dying_exporter", work, str(pk)]
+    environment = {**os.environ, **addresses(), "DJANGO_SETTINGS_MODULE": "afterimage_web.settings"}
+    assert subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == -signal.SIGKILL
+
+
+def test_a_killed_export_is_written_whole_by_the_next_worker(project: Project, owner: User) -> None:
+    for n in range(5):
+        make_conversation(project, f"Question {n}?", "Yes.")
+    export = exports.start_export(
+        project=project, actor=owner, filter=ConversationFilter(), format="messages", options=Options()
+    )
+    killed_at("write_export", export.pk)
+    export.refresh_from_db()
+    assert (export.state, export.rows_written, export.file.name) == ("writing", 2, "")
+    assert exports.waiting_exports() == []
+    Export.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
+    tasks.write_export(export.pk)
+    export.refresh_from_db()
+    assert (export.state, export.rows_written) == ("ready", 5)
+    assert len(export.file.open("rb").read().splitlines()) == 5
+    assert not list((settings.MEDIA_ROOT / "exports").glob(f".{export.pk}-*"))
+
+
+def test_a_killed_bulk_action_is_carried_on_without_deciding_anything_twice(project: Project, owner: User) -> None:
+    for _ in range(5):
+        make_conversation(project)
+    action = bulk.start_bulk(
+        project=project, actor=owner, filter=ConversationFilter(), decision="approved", up_to=bulk.newest_id(project)
+    )
+    killed_at("carry_on_bulk", action.pk)
+    assert project.conversations.filter(status="approved").count() == Review.objects.count() == 2
+    tasks.carry_on_bulk(action.pk)
+    action.refresh_from_db()
+    assert (action.state, action.done, Review.objects.count()) == ("done", 5, 5)
+    assert not project.conversations.exclude(status="approved").exists()

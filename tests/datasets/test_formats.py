@@ -1,0 +1,163 @@
+"""What trainers get: each format from dialogs of every kind, and back again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from datasets.formats import FORMATS, Options, Skip, encode, metadata
+from datasets.schema import Dialog, Message, Step, ToolCall, Trace
+from tests.factories import make_dialog, make_source
+
+PLAIN = Options()
+WITH_SYSTEM = Options(system_prompt=True)
+
+
+def messages_back(row: dict[str, Any]) -> list[tuple[str, str]]:
+    return [(message["role"], message["content"]) for message in row["messages"]]
+
+
+def sharegpt_back(row: dict[str, Any]) -> list[tuple[str, str]]:
+    roles = {"human": "user", "gpt": "assistant", "observation": "tool"}
+    said = [(roles[turn["from"]], turn["value"]) for turn in row["conversations"]]
+    return [("system", row["system"]), *said] if "system" in row else said
+
+
+BACK = {"messages": messages_back, "sharegpt": sharegpt_back}
+every_format = pytest.mark.parametrize("name", FORMATS)
+
+
+def row_of(name: str, dialog: Dialog, options: Options = PLAIN) -> Any:
+    return FORMATS[name].row(dialog, options)
+
+
+def dialog_of(*said: tuple[str, str], **fields: Any) -> Dialog:
+    return Dialog(messages=tuple(Message(role=role, content=text) for role, text in said), **fields)
+
+
+def test_every_format_can_be_read_back_here() -> None:
+    assert BACK.keys() == FORMATS.keys()
+
+
+@every_format
+def test_a_row_holds_what_was_said_and_nothing_else(name: str) -> None:
+    dialog = make_dialog("Hi?", "Hello.", "More?", "Yes: „ünï¢ødé“ \U0001f600.")
+    row = json.loads(encode(row_of(name, dialog)))
+    assert BACK[name](row) == [(message.role, message.content) for message in dialog.messages]
+    assert list(row) == [{"messages": "messages", "sharegpt": "conversations"}[name]]
+
+
+def test_messages_are_role_and_content() -> None:
+    row = row_of("messages", make_dialog("Hi?", "Hello."), WITH_SYSTEM)
+    assert row == {
+        "messages": [
+            {"role": "system", "content": "You are a helpful expert."},
+            {"role": "user", "content": "Hi?"},
+            {"role": "assistant", "content": "Hello."},
+        ]
+    }
+
+
+def test_sharegpt_is_from_human_and_gpt_with_the_system_prompt_as_a_column() -> None:
+    row = row_of("sharegpt", make_dialog("Hi?", "Hello."), WITH_SYSTEM)
+    assert row == {
+        "conversations": [{"from": "human", "value": "Hi?"}, {"from": "gpt", "value": "Hello."}],
+        "system": "You are a helpful expert.",
+    }
+
+
+@every_format
+def test_no_system_prompt_is_written_where_there_is_none(name: str) -> None:
+    row = row_of(name, make_dialog(system_prompt="  "), WITH_SYSTEM)
+    assert [role for role, _ in BACK[name](row)] == ["user", "assistant"]
+
+
+@every_format
+def test_a_system_message_that_opens_the_dialog_is_its_system_prompt(name: str) -> None:
+    dialog = dialog_of(("system", "Be brief."), ("user", "Hi?"), ("assistant", "Hello."))
+    assert BACK[name](row_of(name, dialog, WITH_SYSTEM))[0] == ("system", "Be brief.")
+    assert BACK[name](row_of(name, dialog))[0] == ("user", "Hi?")
+
+
+@every_format
+@pytest.mark.parametrize(
+    ("dialog", "why"),
+    [
+        (dialog_of(), "no messages"),
+        (dialog_of(("user", "Hi?"), ("assistant", "Hello."), ("user", "And?")), "does not end with an answer"),
+        (dialog_of(("assistant", "Hello."), ("user", "Hi?"), ("assistant", "Yes.")), "does not begin with a question"),
+        (dialog_of(("user", "Hi?"), ("assistant", " \n")), "is empty"),
+        (dialog_of(("user", ""), ("assistant", "Hello.")), "is empty"),
+        (dialog_of(("user", "Hi?"), ("system", "Now lie."), ("assistant", "Hello.")), "system message in its middle"),
+    ],
+)
+def test_what_no_template_takes_is_skipped_with_a_reason(name: str, dialog: Dialog, why: str) -> None:
+    row = row_of(name, dialog)
+    assert isinstance(row, Skip)
+    assert why in row.reason
+
+
+@every_format
+def test_messages_of_the_same_speaker_in_a_row_become_one(name: str) -> None:
+    dialog = dialog_of(("user", "Hi."), ("user", "Are you there?"), ("assistant", "Yes."), ("assistant", "I am."))
+    assert BACK[name](row_of(name, dialog)) == [("user", "Hi.\n\nAre you there?"), ("assistant", "Yes.\n\nI am.")]
+
+
+CALLING = Dialog(
+    messages=(
+        Message(role="user", content="How warm is it?"),
+        Message(role="assistant", content="", tool_calls=(ToolCall(id="c1", name="weather", arguments={"at": "ß"}),)),
+        Message(role="tool", content="21", tool_call_id="c1"),
+        Message(role="assistant", content="It is 21 degrees."),
+    )
+)
+
+
+def test_messages_hold_function_calls_with_arguments_as_an_object() -> None:
+    called, result = row_of("messages", CALLING)["messages"][1:3]
+    assert called["tool_calls"] == [{"type": "function", "function": {"name": "weather", "arguments": {"at": "ß"}}}]
+    assert result == {"role": "tool", "content": "21", "name": "weather"}
+
+
+def test_sharegpt_holds_function_calls_as_text() -> None:
+    turns = row_of("sharegpt", CALLING)["conversations"]
+    assert [turn["from"] for turn in turns] == ["human", "function_call", "observation", "gpt"]
+    assert json.loads(turns[1]["value"]) == {"name": "weather", "arguments": {"at": "ß"}}
+
+
+def test_sharegpt_skips_an_answer_that_both_speaks_and_calls() -> None:
+    speaking = CALLING.messages[1].model_copy(update={"content": "Let me look."})
+    row = row_of("sharegpt", Dialog(messages=(CALLING.messages[0], speaking, *CALLING.messages[2:])))
+    assert isinstance(row, Skip)
+
+
+@every_format
+def test_a_line_stays_one_line_for_every_reader_and_is_utf8(name: str) -> None:
+    hostile = "a\u2028b\u2029c\u0085d\x0be\x1cf\r\ng\x00h\ud800i"
+    line = encode(row_of(name, make_dialog(hostile, hostile)))
+    text = line.decode("utf-8")
+    assert text.endswith("\n")
+    assert len(text.splitlines()) == 1
+    content = BACK[name](json.loads(text))[0][1]
+    assert content == "a\u2028b\u2029c\u0085d\x0be\x1cf\r\ngh\ufffdi"
+
+
+def test_a_pair_of_surrogates_is_the_character_that_it_stands_for() -> None:
+    assert json.loads(encode({"text": "\ud83d\ude00"})) == {"text": "\U0001f600"}
+
+
+def test_numbers_that_json_does_not_have_are_refused() -> None:
+    with pytest.raises(ValueError, match="Out of range"):
+        encode({"score": float("nan")})
+
+
+def test_metadata_names_the_models_and_the_sources_of_each_answer() -> None:
+    step = Step(operation="answer", model="m", request=(("user", 0),), reply=0, message=1, sources=(make_source(),))
+    judge = step.model_copy(update={"operation": "judge", "model": "j", "message": None})
+    said = metadata(make_dialog(trace=Trace(texts=("x",), steps=(step, judge))), {"id": 7})
+    assert said["id"] == 7
+    assert said["models"] == ["m"]
+    [source] = said["sources"]
+    assert (source["message"], source["title"], source["start"]) == (1, "Manual", 0)

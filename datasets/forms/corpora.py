@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
+from django.http import QueryDict
 
 from datasets.models import Corpus, SourceFile
 
@@ -50,7 +51,7 @@ class OptionsMixin(forms.Form):
 
 
 class UploadForm(OptionsMixin):
-    files = ManyFilesField(
+    files = ManyFilesField(  # type: ignore[assignment]  # Django takes fields out of the class
         label="Files",
         allow_empty_file=True,
         help_text="PDF, DOCX, HTML, Markdown, text, RTF, CSV, TSV or JSONL.",
@@ -62,8 +63,8 @@ class UploadForm(OptionsMixin):
 class ReadingForm(OptionsMixin):
     """How one file is read: the option that its kind has, if it has one."""
 
-    def __init__(self, source: SourceFile, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, initial=source.options, **kwargs)
+    def __init__(self, source: SourceFile, data: QueryDict | None = None) -> None:
+        super().__init__(data, initial=source.options)
         for name in OptionsMixin.base_fields:
             if name != source.option:
                 del self.fields[name]

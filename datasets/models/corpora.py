@@ -30,11 +30,14 @@ class CorpusQuerySet(models.QuerySet["Corpus"]):
         )
 
 
-class CorpusManager(models.Manager.from_queryset(CorpusQuerySet)):
+class CorpusManager(models.Manager["Corpus"]):
     """Leaves out corpora that somebody deleted and a worker has yet to clear away."""
 
     def get_queryset(self) -> CorpusQuerySet:
-        return super().get_queryset().filter(deleted=None)
+        return CorpusQuerySet(self.model, using=self._db).filter(deleted=None)
+
+    def with_totals(self) -> CorpusQuerySet:
+        return self.get_queryset().with_totals()
 
 
 class Corpus(models.Model):
@@ -53,6 +56,16 @@ class Corpus(models.Model):
     )
     created = models.DateTimeField(auto_now_add=True)
     deleted = models.DateTimeField(null=True, editable=False, help_text="Since when it waits to be cleared away.")
+
+    file_total: int
+    document_total: int
+    passage_total: int
+    open_total: int
+    reading_total: int
+    waiting_total: int
+    ready_total: int
+    failed_total: int
+    """What `with_totals` adds."""
 
     objects = CorpusManager()
     with_deleted = models.Manager()

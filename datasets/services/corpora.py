@@ -28,7 +28,7 @@ NAME_LENGTH = 255
 
 
 def create_corpus(
-    *, project: Project, name: str, user: User, description: str = "", chunk_size: int = 1200, chunk_overlap: int = 150
+    *, project: Project, name: str, user: User | None, description: str = "", chunk_size: int = 1200, chunk_overlap: int = 150
 ) -> Corpus:
     """Sizes in characters. Refuses a taken name, and an overlap of more than half a passage."""
     corpus = Corpus(project=project, name=name, description=description)
@@ -36,7 +36,7 @@ def create_corpus(
 
 
 def update_corpus(
-    *, corpus: Corpus, name: str, description: str, chunk_size: int, chunk_overlap: int, user: User
+    *, corpus: Corpus, name: str, description: str, chunk_size: int, chunk_overlap: int, user: User | None
 ) -> bool:
     """Returns whether its files are to be read again, because they are now cut differently."""
     before = (corpus.chunk_size, corpus.chunk_overlap)
@@ -46,7 +46,7 @@ def update_corpus(
         return before != (chunk_size, chunk_overlap) and _living(corpus.files.all()).ask_reading() > 0
 
 
-def _save(corpus: Corpus, *, chunk_size: int, chunk_overlap: int, user: User, verb: str) -> Corpus:
+def _save(corpus: Corpus, *, chunk_size: int, chunk_overlap: int, user: User | None, verb: str) -> Corpus:
     if chunk_overlap * 2 > chunk_size:
         raise Refused(
             "Neighbouring passages may share at most half a passage: lower the overlap.", field="chunk_overlap"

@@ -57,9 +57,9 @@ def _read(source: SourceFile) -> None:
 
 
 def _contents(source: SourceFile) -> Iterator[Text | Problem]:
-    if not source.file.storage.exists(source.file.name):
-        raise Unreadable("The stored content of this file is gone: upload it again.")
     path = Path(source.file.path)
+    if not path.exists():
+        raise Unreadable("The stored content of this file is gone: upload it again.")
     source.columns = peek_columns(path, source.name) if source.option else []
     options = {name: source.options[name] for name in OPTIONS if source.options.get(name)}
     yield from read(path, source.name, ReadOptions(**options))

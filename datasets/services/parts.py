@@ -39,6 +39,11 @@ class Block:
     passage: Passage | None = None
     label: str = ""
 
+    @property
+    def page(self) -> int | None:
+        """The page that begins where the block does."""
+        return self.pieces[0].page
+
 
 @dataclass(frozen=True)
 class Part:
@@ -96,11 +101,11 @@ def _blocks(text: str, begin: int, passages: Sequence[Passage], pages: Sequence[
             for a, b in pairwise(sorted({start, stop} | inner))
         )
 
-    for passage, following in pairwise([*passages, None]):
+    for passage, following in zip(passages, [*(passage.start for passage in passages[1:]), end], strict=False):
         if cursor < passage.start:
             yield Block(pieces(cursor, passage.start))
             cursor = passage.start
-        stop = min(passage.end, end, following.start if following else end)
+        stop = min(passage.end, end, following)
         if cursor < stop:
             yield Block(pieces(cursor, stop), passage, _label(passage, heading))
             cursor = stop

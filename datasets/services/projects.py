@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import transaction
 from django.utils.text import slugify
 
-from datasets.models import Membership, Project, PromptRole, Role, User
+from datasets.models import Corpus, Membership, Project, PromptRole, Role, User
 
 from .activity import record_activity
 from .errors import Refused
@@ -47,7 +47,7 @@ def update_project(*, project: Project, actor: User, name: str, description: str
 
 def delete_project(*, project: Project) -> None:
     """Refused while corpora exist: their files and indexes are cleared by workers, one corpus at a time."""
-    if project.corpora.exists():
+    if Corpus.with_deleted.filter(project=project).exists():
         raise Refused("Delete the project's corpora first: their files and indexes take a moment to clear.")
     project.delete()
 

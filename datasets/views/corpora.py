@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse
@@ -108,6 +110,6 @@ def corpus_confirm(request: HtmxHttpRequest, project: Project, corpus: int) -> H
 def corpus_delete(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
     row = find_corpus(project, corpus)
     corpora.delete_corpus(corpus=row, user=request.user)
-    transaction.on_commit(lambda: tasks.clear_corpus.delay(row.pk), robust=True)
+    transaction.on_commit(partial(tasks.clear_corpus.delay, row.pk), robust=True)
     messages.success(request, f"The corpus “{row.name}” is deleted.")
     return redirect("datasets:corpus-list", project.slug)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 
 from django.contrib import messages
 from django.db import transaction
@@ -27,7 +28,7 @@ def _find_file(project: Project, corpus: int, pk: int) -> SourceFile:
 
 def _enqueue(sources: Iterable[SourceFile]) -> None:
     for source in sources:
-        transaction.on_commit(lambda pk=source.pk: tasks.ingest_file.delay(pk), robust=True)
+        transaction.on_commit(partial(tasks.ingest_file.delay, source.pk), robust=True)
 
 
 @require_POST
@@ -37,7 +38,7 @@ def corpus_upload(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
         for error in (sentence for sentences in form.errors.values() for sentence in sentences):
-            messages.error(request, error)
+            messages.error(request, str(error))
         return page_of(row)
     files = form.cleaned_data["files"]
     results = corpora.store_files(corpus=row, files=files, user=request.user, options=form.options or None)

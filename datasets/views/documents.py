@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
@@ -66,7 +68,7 @@ def corpus_search(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
     """What retrieval returns for a query, with its scores."""
     row = find_corpus(project, corpus)
     query = SearchForm(request.GET).values()["q"] or ""
-    context = {"corpus": row, "tab": "search", "q": query, "hits": [], "fault": ""}
+    context: dict[str, Any] = {"corpus": row, "tab": "search", "q": query, "hits": [], "fault": ""}
     try:
         context["hits"] = search_corpus(corpus=row, query=query, limit=HITS) if query else []
     except Refused as refusal:

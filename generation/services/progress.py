@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Avg, Count, Q
-from django.db.models.functions import TruncMinute
+from django.db import connection
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from datasets import pulse
 from datasets.models import Conversation
 from generation.engine.recipe import Budget
 from generation.engine.stopping import same_kind
-from generation.models import Call, Run, Slot
+from generation.models import Run, Slot
 
 WINDOW = timedelta(seconds=60)
-MINUTES = 10
+CHART_SPAN = timedelta(minutes=10)
+POINTS = 30
 LANDED_AT_MOST = 2_000
 LATEST = 12
 FAILURES = 500
@@ -47,10 +48,10 @@ class Progress:
     acceptance: float | None
     errors: list[ErrorGroup]
     latest: list[Conversation]
-    throughput: list[int]
-    """Calls in each of the last minutes, oldest first."""
+    throughput: list[float]
+    """Calls a second along the chart, oldest first."""
     latency: list[float]
-    """Mean seconds a call in the same minutes."""
+    """Mean seconds a call, along the same time."""
     silence: int | None
     """Seconds since a worker was heard, when it has been too long; 0 when none ever was."""
     budget: Budget
@@ -61,7 +62,7 @@ def progress_of(run: Run) -> Progress:
     waiting = run.slots_open - running
     cancelled = run.state == Run.State.CANCELLED
     rate, calls = _rates(run)
-    throughput, latency = _minutes(run)
+    throughput, latency = _chart(run)
     return Progress(
         waiting=0 if cancelled else waiting,
         running=running,
@@ -129,16 +130,27 @@ def _errors(run: Run) -> list[ErrorGroup]:
     return sorted(found, key=lambda group: -group.count)[:5]
 
 
-def _minutes(run: Run) -> tuple[list[int], list[float]]:
-    since = timezone.now() - timedelta(minutes=MINUTES)
-    rows = (
-        Call.objects.filter(run=run, created__gte=since)
-        .annotate(minute=TruncMinute("created"))
-        .values("minute")
-        .annotate(n=Count("pk"), mean=Avg("latency_ms"))
-        .order_by("minute")
-    )
-    return [row["n"] for row in rows], [row["mean"] / 1000 for row in rows]
+CHART = """
+    SELECT width_bucket(extract(epoch FROM created)::float8, %(begin)s, %(end)s, %(points)s), count(*), avg(latency_ms)
+    FROM generation_call WHERE run_id = %(run)s AND created >= to_timestamp(%(begin)s) GROUP BY 1
+"""
+
+
+def _chart(run: Run) -> tuple[list[float], list[float]]:
+    """Calls a second and seconds a call over the run's life, or over its last minutes while that is longer."""
+    if not run.started:
+        return [], []
+    end = (run.finished or timezone.now()).timestamp()
+    begin = max(run.started.timestamp(), end - CHART_SPAN.total_seconds())
+    width = (end - begin) / POINTS
+    if width <= 0:
+        return [], []
+    with connection.cursor() as cursor:
+        cursor.execute(CHART, {"begin": begin, "end": end, "points": POINTS, "run": run.pk})
+        buckets = {number: (calls, float(latency)) for number, calls, latency in cursor.fetchall()}
+    # A landing in the very instant of the end falls into a bucket of its own, which is none.
+    rates = [buckets[number][0] / width if number in buckets else 0.0 for number in range(1, POINTS + 1)]
+    return rates, [buckets[number][1] / 1000 for number in range(1, POINTS + 1) if number in buckets]
 
 
 def _silence(run: Run) -> int | None:

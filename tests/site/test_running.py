@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from afterimage_web.embedded import EmbeddedError, running, stack, urls, urls_from, valkey
 from afterimage_web.embedded.addresses import socket_folder
+from afterimage_web.embedded.migrations import migrate
 from afterimage_web.embedded.ownership import owned
 from afterimage_web.embedded.supervisor import Supervisor
 from tests.services import remove
@@ -55,3 +58,10 @@ def test_servers_that_the_environment_names_are_used_instead_of_our_own(data_dir
     nowhere = data_dir / "nowhere"
     assert urls_from(named | {"QDRANT_URL": "http://q:6333"}, nowhere).qdrant == "http://q:6333"
     assert not nowhere.exists()
+
+
+@pytest.mark.django_db
+def test_a_database_that_a_later_version_has_changed_is_refused():
+    MigrationRecorder(connection).record_applied("datasets", "9999_from_the_future")
+    with pytest.raises(EmbeddedError, match=r"later version of AfterImage \(it knows datasets\.9999_from_the_future\)"):
+        migrate()

@@ -17,7 +17,7 @@ from afterimage_web.embedded import urls
 from tests.services import remove
 from tests.site.outside import Outside, eventually, family, gone
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 @pytest.fixture

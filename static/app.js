@@ -141,6 +141,7 @@
   };
   on("keydown", (event) => {
     if (event.key === "Escape") for (const menu of all("details.menu[open]")) menu.open = false;
+    if (event.key === "Escape" && typing(event.target)) event.target.blur(); // so that keys are keys again
     const key = pressed(event);
     const chord = key.startsWith("mod+");
     if (event.defaultPrevented || event.isComposing || event.altKey || document.querySelector("dialog:modal") && !chord) return;

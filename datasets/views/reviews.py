@@ -71,8 +71,6 @@ def go_to(
     address = address_of(project, row.pk, filter)
     if request.htmx:
         return push_url(show_conversation(request, project, row, filter, **notice), address)
-    if "decided" in notice:
-        messages.success(request, f"No. {notice['decided'].pk}: {notice['decided'].get_status_display().lower()}.")
     return redirect(address)
 
 

@@ -71,7 +71,7 @@ def test_a_verdict_goes_on_to_the_next_one_of_the_filter(rows: list[Conversation
     assert answer.status_code == 200
     assert answer["HX-Push-Url"] == url(rows[0].project, "conversation-detail", rows[0].pk) + "?status=generated"
     page = answer.content.decode()
-    assert page.strip().startswith('<div class="stack" id="conversation">')
+    assert "<html" not in page
     assert "Question 0?" in page
     assert f"No. {rows[2].pk}: approved" in page
 

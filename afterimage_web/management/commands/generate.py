@@ -65,8 +65,9 @@ class Command(BaseCommand):
         corpus = self.read(folder, project)
         run = runs.start_run(project=project, spec=recipe(project, corpus, endpoint, options), user=None)
         self.follow(run)
-        written = self.export(run, options["out"], options["format"])
-        self.say(f"{written} conversations in {options['out']}{' (by the offline model)' if run.offline else ''}")
+        if run.slots_done:
+            written = self.export(run, options["out"], options["format"])
+            self.say(f"{written} conversations in {options['out']}{' (by the offline model)' if run.offline else ''}")
         if run.state != Run.State.DONE:
             raise CommandError(f"The run is {run.get_state_display().lower()}: {run.reason}")
 

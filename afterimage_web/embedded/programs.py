@@ -119,7 +119,7 @@ def listens(queue: str) -> bool:
     """Whether this machine's worker of `queue` answers."""
     from afterimage_web.celery import app
 
-    return bool(app.control.ping(destination=[node(queue)], timeout=1.0))
+    return bool(app.control.ping(destination=[node(queue)], timeout=0.5))
 
 
 def workers_listen() -> bool:

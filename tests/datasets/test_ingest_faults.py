@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.utils import timezone
-from psycopg.conninfo import make_conninfo
 from pytest_django import Settings
 
 from datasets.models import Corpus, Document, Passage, Project, SourceFile
@@ -25,6 +24,7 @@ from datasets.services.search import search_corpus
 from tests.datasets.dying_reader import STAGES, Death, die, doomed
 from tests.datasets.ingesting import CAT, DOG, add, assert_consistent, point_count, read, search, texts
 from tests.factories import make_corpus
+from tests.workers import addresses
 
 State = SourceFile.State
 
@@ -81,22 +81,11 @@ def test_a_reader_that_dies_is_followed_by_one_that_ends_the_same(
 def test_a_reader_that_is_killed_is_followed_by_one_that_ends_the_same(corpus: Corpus, stage: str) -> None:
     source = add(corpus, "pets.csv", table("cow", 500))
     command = [sys.executable, "-m", "tests.datasets.dying_reader", str(source.pk), stage]
-    environment = {**os.environ, "DATABASE_URL": test_database(), "DJANGO_SETTINGS_MODULE": "afterimage_web.settings"}
-    assert subprocess.run(command, env=environment, check=False).returncode == -signal.SIGKILL
+    assert subprocess.run(command, env={**os.environ, **addresses()}, check=False).returncode == -signal.SIGKILL
     assert SourceFile.objects.get().state == State.READING
     let_the_lease_run_out(source)
     assert_consistent(read(source))
     assert len(set(texts(corpus))) == len(texts(corpus)) == 500
-
-
-def test_database() -> str:
-    there = connection.settings_dict
-    given = {"user": there["USER"], "password": there["PASSWORD"], "host": there["HOST"], "port": there["PORT"]}
-    known = {name: value for name, value in given.items() if value}
-    return make_conninfo(dbname=there["NAME"], **known, **there["OPTIONS"])
-
-
-test_database.__test__ = False
 
 
 @pytest.mark.django_db

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from django.conf import settings
 from django.core.files import File
 from django.db import transaction
 
@@ -34,7 +33,7 @@ Say = Callable[[str], None]
 def welcome(data_dir: Path, url: str, say: Say = print) -> None:
     """Greet at the terminal once everything runs: who may log in and a first run on a first start, and the address."""
     administrator, password = make_administrator()
-    if password:
+    if administrator:
         say(f"Log in as admin with the password {password} (shown only now; change it on your account page).")
         say(f"AfterImage is at {url}; a sample project is being made there.")
         show_sample(administrator, say)
@@ -139,4 +138,4 @@ def export_of(run: Run, owner: User) -> Path:
         options=Options(),
     )
     exports.write_export(export_id=export.pk)
-    return Path(settings.MEDIA_ROOT, Export.objects.get(pk=export.pk).file.name)
+    return Path(Export.objects.get(pk=export.pk).file.path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 
 from .models import Membership, Project, Role, User
 
@@ -29,7 +30,7 @@ def project_view(role: str = Role.VIEWER) -> Callable:
     def decorate(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
         @login_required
         @wraps(view)
-        def guarded(request: HttpRequest, project: str, **kwargs: object) -> HttpResponse:
+        def guarded(request: Any, project: str, **kwargs: object) -> HttpResponse:
             request.project = project_for(request.user, project, role)
             return view(request, request.project, **kwargs)
 

@@ -45,9 +45,9 @@ class ConversationFilter(BaseModel):
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
-        if None not in (self.turns_min, self.turns_max) and self.turns_min > self.turns_max:
+        if self.turns_min is not None and self.turns_max is not None and self.turns_min > self.turns_max:
             raise ValueError("The fewest turns are more than the most turns: swap them.")
-        if None not in (self.score_min, self.score_max) and self.score_min > self.score_max:
+        if self.score_min is not None and self.score_max is not None and self.score_min > self.score_max:
             raise ValueError("The lowest score is above the highest score: swap them.")
         return self
 

@@ -20,7 +20,7 @@ def encrypt(secret: str) -> bytes:
 
 def decrypt(token: bytes) -> str:
     try:
-        return _fernet().decrypt(bytes(token)).decode()
+        return _fernet().decrypt(token).decode()
     except InvalidToken as error:
         raise Undecryptable(
             "A stored provider key cannot be read with this server's encryption key: enter the key again."

@@ -71,7 +71,7 @@ class ConversationFilterForm(forms.Form):
         for name in ("batch", "persona", "label"):
             if values.get(name):
                 text = dict(self.fields[name].choices).get(values[name], values[name])
-                found.append((f"{self.fields[name].label.lower()}: {text}", wide.without(name).query))
+                found.append((f"{str(self.fields[name].label).lower()}: {text}", wide.without(name).query))
         for low, high, noun in (("turns_min", "turns_max", "turns"), ("score_min", "score_max", "score")):
             if values.get(low) is not None or values.get(high) is not None:
                 found.append((_range(noun, values[low], values[high]), wide.without(low, high).query))

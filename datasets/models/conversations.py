@@ -88,7 +88,10 @@ class Conversation(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="conversations", db_index=False)
     batch = models.ForeignKey(Batch, models.CASCADE, related_name="conversations", db_index=False)
     status = models.CharField(max_length=10, choices=Status, default=Status.GENERATED)
-    head = models.OneToOneField("Version", models.RESTRICT, null=True, related_name="+")
+    # Null only while its first version is being written, so readers need not ask.
+    head: models.OneToOneField[Version, Version] = models.OneToOneField(  # type: ignore[misc]
+        "Version", models.RESTRICT, null=True, related_name="+"
+    )
     persona = models.ForeignKey(Persona, models.SET_NULL, null=True, related_name="conversations", db_index=False)
     labels = models.ManyToManyField(Label, through="Labelling", related_name="conversations")
     opening = models.CharField(max_length=300, help_text="The first question, cut for lists.")

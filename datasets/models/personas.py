@@ -12,7 +12,10 @@ class Persona(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="personas")
     name = models.CharField(max_length=100)
-    current = models.OneToOneField("PersonaVersion", models.RESTRICT, null=True, related_name="+")
+    # Null only while its first version is being written, so readers need not ask.
+    current: models.OneToOneField[PersonaVersion, PersonaVersion] = models.OneToOneField(  # type: ignore[misc]
+        "PersonaVersion", models.RESTRICT, null=True, related_name="+"
+    )
     archived = models.BooleanField(default=False)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -52,7 +55,10 @@ class Prompt(models.Model):
     project = models.ForeignKey(Project, models.CASCADE, related_name="prompts")
     name = models.CharField(max_length=100)
     role = models.CharField(max_length=15, choices=PromptRole)
-    current = models.OneToOneField("PromptVersion", models.RESTRICT, null=True, related_name="+")
+    # Null only while its first version is being written, so readers need not ask.
+    current: models.OneToOneField[PromptVersion, PromptVersion] = models.OneToOneField(  # type: ignore[misc]
+        "PromptVersion", models.RESTRICT, null=True, related_name="+"
+    )
     archived = models.BooleanField(default=False)
     created = models.DateTimeField(auto_now_add=True)
 

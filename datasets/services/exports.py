@@ -39,7 +39,9 @@ class Lost(Exception):
 
 
 @transaction.atomic
-def start_export(*, project: Project, actor: User, filter: ConversationFilter, format: str, options: Options) -> Export:
+def start_export(
+    *, project: Project, actor: User | None, filter: ConversationFilter, format: str, options: Options
+) -> Export:
     """Ask for a file of what matches now; `write_export` writes it. Raises Refused when nothing matches."""
     if format not in FORMATS:
         raise Refused("There is no such format: choose one of the list.", field="format")

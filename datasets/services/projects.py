@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.text import slugify
 
 from datasets.models import Corpus, Membership, Project, PromptRole, Role, User
@@ -46,10 +46,14 @@ def update_project(*, project: Project, actor: User, name: str, description: str
 
 
 def delete_project(*, project: Project) -> None:
-    """Refused while corpora exist: their files and indexes are cleared by workers, one corpus at a time."""
+    """Refused while corpora exist, whose files and indexes are cleared by workers, or while conversations still land."""
     if Corpus.with_deleted.filter(project=project).exists():
         raise Refused("Delete the project's corpora first: their files and indexes take a moment to clear.")
-    project.delete()
+    try:
+        with transaction.atomic():
+            project.delete()
+    except IntegrityError as error:
+        raise Refused("Something of this project is being made just now: cancel its runs and try again.") from error
 
 
 def _free_slug(name: str) -> str:

@@ -44,7 +44,8 @@ class EndpointForm(forms.ModelForm):
         self.fields["key"].help_text = hint or "Encrypted before it is stored, and never shown again."
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
+        super().clean()
+        cleaned = self.cleaned_data
         preset = PRESETS.get(cleaned.get("preset", ""))
         if preset and not cleaned.get("base_url") and "base_url" not in self.errors:
             cleaned["base_url"] = preset.base_url
@@ -61,7 +62,7 @@ class EndpointForm(forms.ModelForm):
             found = socket.getaddrinfo(host, port or 443, proto=socket.IPPROTO_TCP)
         except (OSError, ValueError):
             return  # the test button says in the network's own words that there is no such server
-        if any(ipaddress.ip_address(address[4][0].split("%")[0]).is_link_local for address in found):
+        if any(ipaddress.ip_address(str(address[4][0]).split("%")[0]).is_link_local for address in found):
             self.add_error("base_url", "That address is reserved for this machine's own network: enter another.")
 
     def values(self) -> dict[str, Any]:

@@ -90,8 +90,9 @@ class RecipeForm(forms.Form):
         self.fields["corpus"].queryset = project.corpora.all()
         self.fields["personas"].queryset = project.personas.filter(archived=False)
         self.fields["endpoint"].queryset = project.endpoints.all()
-        for role in PromptRole:
-            self.fields[f"{role}_prompt"].queryset = prompts.filter(role=role)
+        self.respondents = prompts.filter(role=PromptRole.RESPONDENT)
+        for side in PromptRole:
+            self.fields[f"{side}_prompt"].queryset = prompts.filter(role=side)
         for role in ROLES:
             self._add_role_fields(role)
 
@@ -114,12 +115,13 @@ class RecipeForm(forms.Form):
         return [(role, [self[f"{role}_{name}"] for name in names]) for role in ROLES]
 
     def clean(self) -> dict[str, Any]:
-        cleaned = super().clean()
         if not self.errors:
-            self._recipe = self._build(cleaned)
-        return cleaned
+            self._recipe = self._build(self.cleaned_data)
+        return self.cleaned_data
 
     def recipe(self) -> Recipe:
+        """Of a valid form."""
+        assert self._recipe is not None
         return self._recipe
 
     def _build(self, cleaned: dict[str, Any]) -> Recipe | None:

@@ -82,7 +82,7 @@ class EndpointKey(models.Model):
         return cls(endpoint=endpoint, ciphertext=secrets.encrypt(secret), hint=hint)
 
     def reveal(self) -> str:
-        return secrets.decrypt(self.ciphertext)
+        return secrets.decrypt(bytes(self.ciphertext))
 
 
 class Price(models.Model):

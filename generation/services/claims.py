@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -36,7 +37,7 @@ CLAIM = """
 
 def claim_slots(*, run_id: int, limit: int) -> list[Slot]:
     """Up to `limit` waiting slots, now leased to the caller under one fresh token."""
-    parameters = {"run": run_id, "limit": limit, "token": uuid.uuid4(), "lease": LEASE}
+    parameters: dict[str, Any] = {"run": run_id, "limit": limit, "token": uuid.uuid4(), "lease": LEASE}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, parameters)
         claimed = [pk for (pk,) in cursor.fetchall()]

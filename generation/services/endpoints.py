@@ -19,8 +19,8 @@ def save_endpoint(
 ) -> Endpoint:
     """Make or change an endpoint. `values` are its fields; a non-empty `key` replaces the keys that it has."""
     row = endpoint or Endpoint(project=project)
-    moved = endpoint is not None and values.get("base_url", row.base_url) != row.base_url
-    if moved and endpoint.keys.exists() and not key:
+    moved = bool(row.pk) and values.get("base_url", row.base_url) != row.base_url
+    if moved and row.keys.exists() and not key:
         # A key belongs to the server that it was entered for: it is never sent to another address.
         raise Refused("The address has changed: enter the key again, for the new address.", field="key")
     for name, value in values.items():

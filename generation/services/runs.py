@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -89,7 +89,7 @@ def note(run: Run, user: User | None, text: str) -> None:
     )
 
 
-def _change_state(run: Run, *, to: str, among: list[str], reason: str = "", end: bool = False) -> bool:
+def _change_state(run: Run, *, to: str, among: Sequence[str], reason: str = "", end: bool = False) -> bool:
     """Move the run on if it still stands in one of `among`. False: somebody else moved it first."""
     finished = timezone.now() if end else None
     changed = Run.objects.filter(pk=run.pk, state__in=among).update(state=to, reason=reason, finished=finished)

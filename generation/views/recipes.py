@@ -6,6 +6,7 @@ import random
 from functools import partial
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST
@@ -16,7 +17,7 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from generation.engine.recipe import Recipe as RecipeSpec
 from generation.forms.recipes import RecipeForm, initial_from
-from generation.models import Trial
+from generation.models import Recipe, Run, Trial
 from generation.services import estimating, runs, trials
 from generation.services.recipes import delete_recipe, save_recipe
 from generation.tasks import call_for_workers, run_trial
@@ -79,7 +80,7 @@ def recipe_delete(request: HtmxHttpRequest, project: Project, recipe: int) -> Ht
 
 
 def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
-    source = None
+    source: Recipe | Run | None = None
     if request.GET.get("recipe", "").isdecimal():
         source = get_object_or_404(project.recipes, pk=request.GET["recipe"])
     elif request.GET.get("run", "").isdecimal():
@@ -113,6 +114,7 @@ def _form_page(request: HtmxHttpRequest, project: Project, form: RecipeForm, sta
 def _as_posted(form: RecipeForm) -> dict[str, object]:
     """What a browser would send if the form were posted as it first stands."""
     values = {name: form[name].initial for name in form.fields}
-    for name in ("endpoint", "respondent_prompt"):
-        values[name] = values[name] or form.fields[name].queryset.values_list("pk", flat=True).first()
+    rows: dict[str, QuerySet] = {"endpoint": form.project.endpoints.all(), "respondent_prompt": form.respondents}
+    for name, choices in rows.items():
+        values[name] = values[name] or choices.values_list("pk", flat=True).first()
     return {name: value for name, value in values.items() if value not in (None, False, "")}

@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern] = [
     path(CORPUS + "upload/", corpus_files.corpus_upload, name="corpus-upload"),
     path(CORPUS + "paste/", verbs(get=corpus_files.corpus_paste, post=corpus_files.corpus_add), name="corpus-paste"),
     path(FILE, corpus_files.corpus_file, name="corpus-file"),
+    path(FILE + "original/", corpus_files.corpus_file_original, name="corpus-file-original"),
     path(FILE + "reread/", corpus_files.corpus_file_reread, name="corpus-file-reread"),
     path(FILE + "delete/", corpus_files.corpus_file_delete, name="corpus-file-delete"),
     path(CORPUS + "search/", documents.corpus_search, name="corpus-search"),

@@ -7,7 +7,7 @@ from functools import partial
 
 from django.contrib import messages
 from django.db import transaction
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_GET, require_POST
 
@@ -93,6 +93,18 @@ def corpus_file(request: HtmxHttpRequest, project: Project, corpus: int, file: i
     source = _find_file(project, corpus, file)
     context = {"corpus": source.corpus, "source": source, "form": ReadingForm(source)}
     return render_page(request, "datasets/corpus_file.html", context, fragment="state")
+
+
+@require_GET
+@project_view()
+def corpus_file_original(request: HtmxHttpRequest, project: Project, corpus: int, file: int) -> FileResponse:
+    """The file as it was uploaded, to be saved: a browser must never run what somebody uploaded."""
+    source = _find_file(project, corpus, file)
+    try:
+        content = source.file.open()
+    except FileNotFoundError as error:
+        raise Http404("The stored content of this file is gone.") from error
+    return FileResponse(content, as_attachment=True, filename=source.name, content_type="application/octet-stream")
 
 
 @require_POST

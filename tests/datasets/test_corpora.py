@@ -63,6 +63,7 @@ def pages_of(corpus: Corpus) -> list[str]:
         reverse("datasets:corpus-list", args=[corpus.project.slug]),
         at("corpus-detail", corpus),
         at("corpus-file", corpus, source.pk),
+        at("corpus-file-original", corpus, source.pk),
         at("corpus-search", corpus) + "?q=cat",
         at("document-list", corpus),
         at("document-detail", corpus, document.pk),
@@ -295,6 +296,17 @@ def test_nothing_pasted_is_refused_beside_the_field(corpus: Corpus, http: Client
     response = http.post(at("corpus-paste", corpus), {"title": title, "text": text})
     assert response.status_code == 422
     assert not corpus.files.exists()
+
+
+def test_the_original_is_given_back_to_be_saved_and_never_to_be_shown(corpus: Corpus, http: Client) -> None:
+    page = b"<html><script>alert(1)</script><p>The cat sleeps.</p></html>"
+    source = add(corpus, "cät.html", page)
+    response = http.get(at("corpus-file-original", corpus, source.pk))
+    assert b"".join(response.streaming_content) == page
+    assert response["Content-Disposition"].startswith("attachment")
+    assert response["Content-Type"] == "application/octet-stream"
+    source.file.storage.delete(source.file.name)
+    assert http.get(at("corpus-file-original", corpus, source.pk)).status_code == 404
 
 
 def test_a_deleted_file_shows_as_deleting_until_a_worker_has_cleared_it(corpus: Corpus, http: Client) -> None:

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -13,11 +14,12 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from pytest_django import Settings
 
 from datasets.models import Corpus, Document, Passage, Project, SourceFile
-from datasets.services import clearing, corpora, intake
+from datasets.services import claims, clearing, corpora, intake
 from datasets.services.ingest import ingest
 from datasets.services.intake import Intake
 from datasets.services.search import search_corpus
@@ -157,6 +159,33 @@ def test_a_reader_whose_lease_ran_out_writes_nothing_after_the_next_one(
     finished = read(source)
     assert_consistent(finished)
     assert finished.attempts == 0
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_slow_reader_keeps_its_file(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(claims, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(claims, "RENEWAL", 0.1)
+    source = add(corpus, "pets.txt", CAT)
+
+    def another_tries_too_late() -> None:
+        time.sleep(1.5)
+        ingest(source.pk)
+
+    meanwhile(monkeypatch, another_tries_too_late)
+    source = read(source)
+    assert_consistent(source)
+    assert source.revision == 2
+
+
+@pytest.mark.django_db
+def test_progress_is_written_at_most_twice_a_second(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "SLICE", 1)
+    source = add(corpus, "pets.csv", table("cow", 60))
+    begun = time.monotonic()
+    with CaptureQueriesContext(connection) as queries:
+        assert_consistent(read(source))
+    written = [query for query in queries if query["sql"].startswith("UPDATE") and "GREATEST" in query["sql"]]
+    assert 1 <= len(written) <= 2 * (time.monotonic() - begun) + 1
 
 
 @pytest.mark.django_db(transaction=True)

@@ -32,20 +32,26 @@ Say = Callable[[str], None]
 
 def welcome(data_dir: Path, url: str, say: Say = print) -> None:
     """Greet at the terminal once everything runs: who may log in and a first run on a first start, and the address."""
-    administrator, password = make_administrator()
-    if administrator:
+    if password := make_administrator():
         say(f"Log in as admin with the password {password} (shown only now; change it on your account page).")
+    if nothing_is_here():
         say(f"AfterImage is at {url}; a sample project is being made there.")
-        show_sample(administrator, say)
+        show_sample(User.objects.get(), say)
     say(f"AfterImage is at {url} (Ctrl-C stops it).")
 
 
-def make_administrator() -> tuple[User | None, str]:
-    """The user admin and their password, or (None, "") if somebody can log in already."""
+def make_administrator() -> str:
+    """Make the user admin and return the password, or "" if somebody can log in already."""
     if User.objects.exists():
-        return None, ""
+        return ""
     password = secrets.token_urlsafe(12)
-    return User.objects.create_superuser(username="admin", password=password), password
+    User.objects.create_superuser(username="admin", password=password)
+    return password
+
+
+def nothing_is_here() -> bool:
+    """Nobody has begun yet: also after a first start that was stopped before it came to the sample."""
+    return User.objects.count() == 1 and not Project.objects.exists()
 
 
 def show_sample(owner: User, say: Say) -> None:
@@ -82,7 +88,7 @@ def make_sample_project(owner: User) -> Project:
 
 def read_handbook(project: Project, owner: User, say: Say) -> Corpus:
     corpus = corpora.create_corpus(
-        project=project, name="Support handbook", description="Fifteen documents in several file types.", user=owner
+        project=project, name="Support handbook", description="The documents of a weather station's support, in several file types.", user=owner
     )
     paths = sorted(path for path in HANDBOOK.iterdir() if path.is_file())
     for number, path in enumerate(paths, 1):

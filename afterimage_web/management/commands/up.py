@@ -38,6 +38,8 @@ class Command(BaseCommand):
         for ending in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(ending) is signal.SIG_DFL:  # under nohup SIGHUP stays ignored
                 signal.signal(ending, stop)
+        if host not in ("127.0.0.1", "localhost", "::1") and not os.environ.get("ALLOWED_HOSTS"):
+            self.say("Only this machine's own names are answered: list others in ALLOWED_HOSTS, separated by commas.")
         try:
             with own(settings.DATA_DIR, workers=True, web=WebAddress(host, port), say=self.say) as supervisor:
                 self.serve(supervisor, WebAddress(host, port).url)

@@ -34,7 +34,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -W ignore manage.py makemigrations --check --dry-run
-	$(BIN)/djlint --quiet --lint --check templates
+	$(BIN)/djlint --quiet --lint templates
 
 bench: $(VENV)/.dev
 	@for bench in $(BENCHES); do $(BIN)/python -m bench.$$bench || exit 1; done

@@ -6,10 +6,11 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
-from ninja import Field, NinjaAPI, Schema, Swagger
+from ninja import Field, NinjaAPI, Router, Schema, Swagger
 from ninja.errors import AuthenticationError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
+from ninja.renderers import JSONRenderer
 
 from datasets.api.auth import TokenAuth
 from datasets.services.errors import Refused
@@ -42,6 +43,12 @@ PROBLEMS = {
 }
 
 
+class Utf8Renderer(JSONRenderer):
+    """Texts as they are: escaped, those of most scripts would be twice as long."""
+
+    json_dumps_params = {"ensure_ascii": False}
+
+
 class Api(NinjaAPI):
     def get_openapi_operation_id(self, operation: Operation) -> str:
         return operation.view_func.__name__
@@ -64,10 +71,19 @@ api = Api(
     description=DESCRIPTION,
     auth=TokenAuth(),
     urls_namespace="api",
+    renderer=Utf8Renderer(),
     docs=Swagger(settings={"validatorUrl": None, "defaultModelsExpandDepth": 0}),
 )
 api.add_router("/", "datasets.api.router")
 api.add_router("/", "generation.api.router")
+
+elsewhere = Router()
+api.add_router("/", elsewhere)  # last: whatever no other address matches
+
+
+@elsewhere.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:address}", include_in_schema=False)
+def nowhere(request: HttpRequest, address: str) -> None:
+    raise Http404
 
 
 def _refuse(request: HttpRequest, status: int, detail: str, field: str = "") -> HttpResponse:

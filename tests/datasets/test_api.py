@@ -129,6 +129,7 @@ def test_a_taken_name_is_refused_and_names_its_field(corpus: Corpus, program: Pr
         ({"name": "A", "chunk_size": 10}, "chunk_size"),
         ({"name": "A", "chunk_size": 400, "chunk_overlap": 300}, "chunk_overlap"),
         ({"name": "A", "chunksize": 400}, "chunksize"),
+        ({"name": "A", "\ud800": 400}, ""),
         ({"name": "\ud800" + "x" * 100}, "name"),
     ],
 )
@@ -144,6 +145,18 @@ def test_a_bad_corpus_is_refused_with_the_field_that_is_wrong(
 def test_what_postgresql_cannot_hold_is_left_out_of_texts(project: Project, program: Program) -> None:
     made = program.post(f"{HOME}/corpora", {"name": "A\x00nimals", "description": "half \ud800 pair"})
     assert (made["name"], made["description"]) == ("Animals", "half \ufffd pair")
+
+
+def test_texts_of_every_script_are_sent_as_they_are(project: Project, program: Program) -> None:
+    program.post(f"{HOME}/corpora", {"name": "取扱説明書"})
+    assert "取扱説明書".encode() in program.call("GET", f"{HOME}/corpora").content
+
+
+def test_an_address_that_does_not_exist_is_answered_as_any_refusal(project: Project, program: Program) -> None:
+    for path in ("/nothing", "/projects/", f"{HOME}/corpora/1/", f"{HOME}/corpora/one"):
+        refusal(program.call("GET", path), 404)
+        refusal(program.call("POST", path, {}), 404)
+    refusal(Program().call("GET", "/nothing"), 401)
 
 
 def test_a_body_that_is_no_json_is_answered_with_400(project: Project, program: Program) -> None:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from asgiref.sync import sync_to_async
+from django.db import connections
 
 from generation.engine.protocols import Embedder
 from generation.engine.providers import ClientPool, OpenAIEmbedder, Server
@@ -19,10 +20,18 @@ def embedding_of(corpus_id: int | None) -> tuple[Server, str] | None:
     return (server_of(row.endpoint), row.model) if row else None
 
 
+def _looked_up(corpus_id: int) -> tuple[Server, str] | None:
+    """In a thread whose connection nobody else keeps alive, or mends after the database was away."""
+    try:
+        return embedding_of(corpus_id)
+    finally:
+        connections.close_all()
+
+
 @asynccontextmanager
 async def embedder_for(corpus_id: int) -> AsyncIterator[Embedder | None]:
     """The embedder of a corpus for as long as the block lasts; None where the corpus is searched by words alone."""
-    found = await sync_to_async(embedding_of)(corpus_id)
+    found = await sync_to_async(_looked_up)(corpus_id)
     if found is None:
         yield None
         return

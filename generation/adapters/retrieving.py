@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from datasets.index import Hit, IndexUnavailable, PassageIndex
 from datasets.schema import Source
-from generation.engine.errors import TransientError
+from generation.engine.errors import FatalError, TransientError
 from generation.engine.protocols import Embedder
 
 
@@ -17,12 +17,20 @@ class CorpusRetriever:
     embedder: Embedder | None = None
 
     async def retrieve(self, query: str) -> tuple[Source, ...]:
-        dense = (await self.embedder.embed([query]))[0] if self.embedder else None
+        dense = await self._vector(query)
         try:
             hits = await self.index.search(query, limit=self.depth, dense=dense)
         except IndexUnavailable as error:
             raise TransientError(str(error)) from error
         return tuple(source_of(hit) for hit in hits)
+
+    async def _vector(self, query: str) -> list[float] | None:
+        if self.embedder is None:
+            return None
+        try:
+            return (await self.embedder.embed([query]))[0]
+        except FatalError as error:
+            raise FatalError(f"The corpus's embedding model cannot be asked. {error}") from error
 
 
 def source_of(hit: Hit) -> Source:

@@ -8,8 +8,10 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from asgiref.sync import sync_to_async
+from django.db import InterfaceError, OperationalError, connections
 
 from generation.adapters.briefs import briefs_for
 from generation.engine import stopping
@@ -21,6 +23,7 @@ from generation.models import Run
 from . import claims, pullers, runs
 from .landing import land
 
+Result = TypeVar("Result")
 RENEW_EVERY = claims.LEASE.total_seconds() / 3
 COUNTERS = ["state", "spec", "prompt_tokens", "completion_tokens", "cost", "slots_done", "slots_failed"]
 SLICE = 60
@@ -43,21 +46,30 @@ class DatabaseDesk:
         self._outcomes: deque[str | None] = deque(maxlen=self._failures.window)
 
     async def claim(self, limit: int) -> Sequence[Job]:
-        return await sync_to_async(self._claim)(limit)
+        return await self._in_thread(self._claim, limit)
 
     async def land(self, landings: Sequence[Landing]) -> None:
-        await sync_to_async(self._land)(landings)
+        await self._in_thread(self._land, landings)
 
     async def orders(self) -> Orders:
-        orders = await sync_to_async(self._orders)()
+        orders = await self._in_thread(self._orders)
         self._on_share(self._share)
         return orders
 
     async def release(self, jobs: Sequence[Job]) -> None:
-        await sync_to_async(self._release)(jobs)
+        await self._in_thread(self._release, jobs)
 
     def close(self) -> None:
         self.puller.leave()
+
+    @staticmethod
+    async def _in_thread(work: Callable[..., Result], *given: object) -> Result:
+        """A connection that broke is thrown away, so that the runner's next try gets another."""
+        try:
+            return await sync_to_async(work)(*given)
+        except (OperationalError, InterfaceError):
+            await sync_to_async(connections.close_all)()
+            raise
 
     # -- the same, in the database thread -----------------------------------------------------------------------------
 
@@ -75,7 +87,8 @@ class DatabaseDesk:
             self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
         if landed.fatal:
             runs.fail_run(run=self.run, reason=landed.fatal)
-        runs.finish_run(run=self.run)
+        if landed.made or landed.failed:
+            runs.finish_run(run=self.run)
 
     def _release(self, jobs: Sequence[Job]) -> None:
         claims.release_claims(held=[(job.slot, job.token) for job in jobs])
@@ -84,7 +97,10 @@ class DatabaseDesk:
 
     def _orders(self) -> Orders:
         self._renew()
-        self.run.refresh_from_db(fields=COUNTERS)
+        try:
+            self.run.refresh_from_db(fields=COUNTERS)
+        except Run.DoesNotExist:  # deleted with its project
+            return Orders("abort", 0)
         self._share = self.puller.share(self.run.spec["concurrency"])
         self._stop_if_due()
         if self.run.state in (Run.State.CANCELLED, Run.State.FAILED) or pullers.is_closing():

@@ -1,4 +1,3 @@
-
 import generation.models.endpoints
 from django.db import migrations, models
 
@@ -19,11 +18,6 @@ class Migration(migrations.Migration):
             model_name='endpoint',
             name='base_url',
             field=models.CharField(blank=True, max_length=300, validators=[generation.models.endpoints.check_web_address], verbose_name='address'),
-        ),
-        migrations.AlterField(
-            model_name='trial',
-            name='kind',
-            field=models.CharField(choices=[('endpoint', 'Endpoint test'), ('preview', 'Preview of one conversation'), ('correspondent', 'Draft of a correspondent prompt'), ('embedding', 'Choice of an embedding model')], max_length=15),
         ),
         migrations.AlterField(
             model_name='trial',

@@ -14,7 +14,6 @@ class Trial(models.Model):
         ENDPOINT = "endpoint", "Endpoint test"
         PREVIEW = "preview", "Preview of one conversation"
         CORRESPONDENT = "correspondent", "Draft of a correspondent prompt"
-        EMBEDDING = "embedding", "Choice of an embedding model"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"

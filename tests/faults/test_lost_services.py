@@ -119,7 +119,7 @@ def test_an_embedding_endpoint_that_stumbles_is_waited_for_and_one_that_refuses_
     stage: Stage, steady_worker: Worker
 ) -> None:
     CorpusEmbedding.objects.create(
-        corpus=(corpus := stage.add_corpus()), endpoint=stage.endpoint, model="test-embedding", size=64
+        corpus=(corpus := stage.add_corpus()), endpoint=stage.endpoint, model="test-embedding"
     )
     for source in corpus.files.all():
         corpora.reread_file(source=source, user=None)

@@ -88,7 +88,10 @@ def make_sample_project(owner: User) -> Project:
 
 def read_handbook(project: Project, owner: User, say: Say) -> Corpus:
     corpus = corpora.create_corpus(
-        project=project, name="Support handbook", description="The documents of a weather station's support, in several file types.", user=owner
+        project=project,
+        name="Support handbook",
+        description="The documents of a weather station's support, in several file types.",
+        user=owner,
     )
     paths = sorted(path for path in HANDBOOK.iterdir() if path.is_file())
     for number, path in enumerate(paths, 1):

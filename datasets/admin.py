@@ -71,6 +71,10 @@ class ProjectAdmin(ModelAdmin):
     search_fields = ["name", "slug"]
     inlines = [MembershipInline]
 
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """The settings page deletes a project, once workers have cleared its files and indexes."""
+        return False
+
 
 @admin.register(models.Membership)
 class MembershipAdmin(ModelAdmin):

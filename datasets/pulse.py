@@ -24,8 +24,11 @@ def beat(queues: Iterable[str]) -> None:
 
 
 def silence(queue: str) -> int | None:
-    """Seconds since a worker of `queue` was last heard, or None if none ever was."""
-    last = board().get(f"pulse:{queue}")
+    """Seconds since a worker of `queue` was last heard, or None if none ever was, or the board itself is away."""
+    try:
+        last = board().get(f"pulse:{queue}")
+    except redis.ConnectionError:
+        return None
     return None if last is None else max(0, int(time.time()) - int(last))
 
 

@@ -41,7 +41,7 @@ class EndpointAdmin(ModelAdmin):
 
 @admin.register(models.CorpusEmbedding)
 class CorpusEmbeddingAdmin(ReadOnly, ModelAdmin):
-    list_display = ["corpus", "endpoint", "model", "size"]
+    list_display = ["corpus", "endpoint", "model"]
     search_fields = ["corpus__name", "model"]
     list_select_related = ["corpus", "endpoint"]
 
@@ -72,7 +72,16 @@ class SlotAdmin(ReadOnly, LargeTable):
 
 @admin.register(models.Call)
 class CallAdmin(ReadOnly, LargeTable):
-    list_display = ["created", "operation", "model", "prompt_tokens", "completion_tokens", "latency_ms", "tries", "cost"]
+    list_display = [
+        "created",
+        "operation",
+        "model",
+        "prompt_tokens",
+        "completion_tokens",
+        "latency_ms",
+        "tries",
+        "cost",
+    ]
     list_filter = ["operation", "project"]
     search_fields = ["=run__id", "model"]
 

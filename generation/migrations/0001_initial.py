@@ -39,7 +39,6 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('model', models.CharField(max_length=150)),
-                ('size', models.PositiveIntegerField(help_text='Numbers in one vector.')),
                 ('corpus', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='embedding', to='datasets.corpus')),
                 ('endpoint', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='embeddings', to='generation.endpoint')),
             ],

@@ -107,7 +107,6 @@ class CorpusEmbedding(models.Model):
     corpus = models.OneToOneField(Corpus, models.CASCADE, related_name="embedding")
     endpoint = models.ForeignKey(Endpoint, models.PROTECT, related_name="embeddings")
     model = models.CharField(max_length=150)
-    size = models.PositiveIntegerField(help_text="Numbers in one vector.")
 
     def __str__(self) -> str:
         return f"{self.corpus}: {self.model}"

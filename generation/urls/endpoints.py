@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from django.urls import path
 
-from generation.views import endpoints
+from generation.views import embeddings, endpoints
 
 urlpatterns = [
+    path("p/<slug:project>/corpora/<int:corpus>/embedding/", embeddings.corpus_embedding, name="corpus-embedding"),
     path("p/<slug:project>/endpoints/", endpoints.endpoint_list, name="endpoint-list"),
     path("p/<slug:project>/endpoints/new/", endpoints.endpoint_new, name="endpoint-new"),
     path("p/<slug:project>/endpoints/<int:endpoint>/", endpoints.endpoint_detail, name="endpoint-detail"),

@@ -16,6 +16,17 @@ CHOICES_SHOWN = 200
 LARGEST_ID = 2**63 - 1
 
 
+class Menu(forms.Select):
+    template_name = "datasets/conversation_menu.html"
+
+
+class MenuField(forms.TypedChoiceField):
+    """One of the project's rows, by its id."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(required=False, coerce=int, empty_value=None, label=label, widget=Menu)
+
+
 class ConversationFilterForm(forms.Form):
     """The filter of a project's conversations. A valid form has it as `filter`."""
 
@@ -26,9 +37,9 @@ class ConversationFilterForm(forms.Form):
         widget=forms.TextInput(attrs={"type": "search", "placeholder": "Search the text", "autocomplete": "off"}),
     )
     status = forms.ChoiceField(required=False, choices=[("", "Any"), *Status.choices], widget=forms.RadioSelect)
-    batch = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Run")
-    persona = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Persona")
-    label = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Label")
+    batch = MenuField("Run")
+    persona = MenuField("Persona")
+    label = MenuField("Label")
     turns_min = forms.IntegerField(required=False, min_value=0, max_value=32_767, label="Turns, at least")
     turns_max = forms.IntegerField(required=False, min_value=0, max_value=32_767, label="Turns, at most")
     score_min = forms.FloatField(required=False, min_value=0, max_value=1, label="Judge's score, from")

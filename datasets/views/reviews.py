@@ -135,7 +135,7 @@ def show_panel(
     if request.htmx:
         context = {"conversation": row, "filter": wanted, **panels(project, row), **problem}
         status = 422 if problem else 200
-        return render_page(request, "datasets/conversation_detail.html", context, fragment=panel, status=status)
+        return render_page(request, "datasets/conversation_side.html", context, fragment=panel, status=status)
     if problem:
         return show_conversation(request, project, row, wanted, status=422, **problem)
     return redirect(address_of(project, row.pk, wanted))

@@ -327,3 +327,14 @@ def test_a_bulk_action_that_goes_on_asks_for_its_progress_and_says_when_no_worke
     carry_on_bulk(action.pk)
     assert "hx-trigger" not in reviewer.get(page, headers=HTMX).content.decode()
     assert reviewer.get(url(project, "bulk-detail", action.pk + 1)).status_code == 404
+
+
+def test_a_project_is_deleted_with_its_conversations_and_all_that_was_decided(
+    rows: list[Conversation], project: Project, reviewer: Client
+) -> None:
+    start(reviewer, project, decision="approved")
+    start(reviewer, project, label="odd")
+    decide(reviewer, rows[0], "rejected")
+    project.delete()
+    assert not Conversation.objects.exists()
+    assert not Review.objects.exists()

@@ -322,6 +322,19 @@ def test_nothing_to_write_is_refused(project: Project, owner: User) -> None:
         ask(project, owner)
 
 
+def test_a_tick_reminds_of_exports_that_nobody_holds(
+    project: Project, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_conversation(project)
+    export = ask(project, owner)
+    sent: list[Any] = []
+    monkeypatch.setattr(tasks.write_export, "apply_async", lambda arguments, **_: sent.append(arguments))
+    tasks.tick()
+    written(export)
+    tasks.tick()
+    assert sent == [(export.pk,)]
+
+
 # -- killed, doubled, broken --------------------------------------------------------------------------------------------
 
 

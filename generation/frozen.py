@@ -44,8 +44,16 @@ class FrozenModel(Part):
         return (self.prompt_price * prompt_tokens + self.completion_price * completion_tokens) / 1_000_000
 
 
+class Expected(Part):
+    """What one conversation was reckoned to take when the run was launched: tokens in all, and money."""
+
+    tokens: float = 0
+    money: Decimal = Decimal(0)
+
+
 class Frozen(Part):
     corpus_name: str = ""
+    expected: Expected = Expected()
     respondent: FrozenText
     correspondent: FrozenText | None = None
     instruction: FrozenText | None = None

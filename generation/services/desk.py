@@ -18,7 +18,7 @@ from generation.engine import stopping
 from generation.engine.protocols import Failed, Job, Landing, Orders
 from generation.engine.recipe import Budget
 from generation.frozen import Frozen
-from generation.models import Run
+from generation.models import Run, Slot
 
 from . import claims, pullers, runs
 from .landing import land
@@ -119,11 +119,20 @@ class DatabaseDesk:
 
     def _affordable(self, most: int) -> int:
         """How many dialogs may be in flight here: what concurrency allows, or what is left of the budget pays for."""
-        ended = max(1, self.run.slots_done + self.run.slots_failed)
-        mean = stopping.Spent(self.run.tokens / ended, self.run.cost / ended)
-        held = len(self._held)
-        more = stopping.affordable(self._budget, self._spent, held, mean)
-        return most if more is None else min(most, held + more)
+        budget = self._budget
+        if budget == Budget():
+            return most
+        # Those of other workers spend of the same budget.
+        running = self.run.slots.filter(state=Slot.State.RUNNING).count()
+        more = stopping.affordable(budget, self._spent, running, self._mean)
+        return most if more is None else min(most, len(self._held) + more)
+
+    @property
+    def _mean(self) -> stopping.Spent:
+        """Of a conversation: as they turned out so far, or as reckoned before any has."""
+        if ended := self.run.slots_done + self.run.slots_failed:
+            return stopping.Spent(self.run.tokens / ended, self.run.cost / ended)
+        return stopping.Spent(self.frozen.expected.tokens, self.frozen.expected.money)
 
     @property
     def _budget(self) -> Budget:

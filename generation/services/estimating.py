@@ -20,7 +20,10 @@ OFFLINE_LATENCY = 0.01
 
 def estimate_recipe(*, project: Project, spec: Recipe) -> Estimate:
     """Raises Refused when the recipe names what the project does not have."""
-    frozen = freeze(project=project, spec=spec)
+    return estimate_frozen(project=project, spec=spec, frozen=freeze(project=project, spec=spec))
+
+
+def estimate_frozen(*, project: Project, spec: Recipe, frozen: Frozen) -> Estimate:
     speeches = {role: _speech(project, model) for role, model in frozen.models.items()}
     return estimate(spec, _texts(spec, frozen), speeches)
 

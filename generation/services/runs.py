@@ -13,9 +13,10 @@ from datasets.services.errors import Refused
 from generation.engine import sampling
 from generation.engine.recipe import Budget
 from generation.engine.recipe import Recipe as RecipeSpec
-from generation.frozen import Frozen
+from generation.frozen import Expected, Frozen
 from generation.models import Recipe, Run, Slot
 
+from .estimating import estimate_frozen
 from .freezing import freeze
 
 OPEN = [Slot.State.PENDING, Slot.State.RUNNING]
@@ -29,6 +30,9 @@ def start_run(
     """A launched run with all of its slots, each with its seed, turns, persona and reserved passages."""
     frozen = freeze(project=project, spec=spec)
     passages = passages_of(spec)
+    reckoned = estimate_frozen(project=project, spec=spec, frozen=frozen)
+    share = Expected(tokens=reckoned.tokens / spec.conversations, money=reckoned.cost / spec.conversations)
+    frozen = frozen.model_copy(update={"expected": share})
     run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe)
     plans = sampling.plan(
         spec.conversations,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 from .lexicon import is_plural, upper_first
 from .patterns import DANGLING, PRONOUN, RULES, Angle, of_heading
@@ -59,14 +58,10 @@ def _is_sound(text: str) -> bool:
 
 
 def _about_topics(text: str) -> Iterable[Candidate]:
-    """What can be asked of any text: about the phrases that it turns about, and how they hang together."""
+    """What can be asked of any text: about the phrases that it turns about."""
     phrases = salient(text)
     for number, phrase in enumerate(phrases):
         weight = 0.8 - 0.1 * number
         yield Candidate(f"What should I know about {phrase}?", weight, "detail")
         yield Candidate(f"Why {'do' if is_plural(phrase) else 'does'} {phrase} matter?", weight, "why")
         yield Candidate(f"Can you explain the point about {phrase} to me?", weight, "how")
-    for one, other in pairwise(phrases):
-        if one.lower() not in other.lower() and other.lower() not in one.lower():
-            verb = "do" if is_plural(one) else "does"
-            yield Candidate(f"What {verb} {one} have to do with {other}?", 0.7, "why")

@@ -114,8 +114,8 @@ def _open(project: Project, decision: str, label: Label | None) -> ConversationQ
 
 def _do_chunk(action: BulkAction) -> tuple[list[int], int]:
     """The ids that it looked at, newest first, and how many of them it changed."""
-    rows = ConversationFilter.read(action.filter).apply(_open(action.project, action.decision, action.label))
-    found = rows.filter(pk__lt=action.position).order_by("-pk")
+    rows = _open(action.project, action.decision, action.label).filter(pk__lt=action.position)
+    found = ConversationFilter.read(action.filter).apply(rows).order_by("-pk")
     chunk = list(found.select_for_update(of=("self",)).values_list("pk", "status", "head_id")[:CHUNK])
     if action.label:
         _label(action, chunk)

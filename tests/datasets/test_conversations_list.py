@@ -128,9 +128,11 @@ def test_words_are_found_by_their_beginnings_and_phrases_as_they_stand(
         " Ask support@example.com, and a & b.",
     )  # fmt: skip
     make_conversation(project, "Something else?", "Nothing.")
-    for common in (text_search.COMMON, -1):  # by way of the index, and by walking the list
+    for common in (0, 2):  # by walking the list, and by way of the index
         monkeypatch.setattr(text_search, "COMMON", common)
+        monkeypatch.setattr(text_search, "EVERYWHERE", common)
         assert found(reader, project, q=words) == ([row.pk] if finds else [])
+        assert ConversationFilter(q=words).bounded_count(project.conversations.all()) == finds
 
 
 def test_nul_in_a_search_is_refused_in_words(project: Project, reader: Client) -> None:

@@ -24,8 +24,10 @@ up: setup
 
 setup: $(VENV)/.runtime
 
+# What kills servers has them to itself.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --ignore tests/faults $(ARGS)
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 check: export AFTERIMAGE_DATA = $(VENV)/check
 check: $(VENV)/.dev

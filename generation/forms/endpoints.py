@@ -9,79 +9,114 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from django import forms
+from django.core.exceptions import ValidationError
 
 from generation.engine.providers.presets import PRESETS
 from generation.models import Endpoint
-from generation.models.endpoints import OFFLINE
 
 PRICE_ROWS = 3
 
 
+def check_key(key: str) -> None:
+    if not (key.isascii() and key.isprintable()):
+        raise ValidationError("A key has plain letters, digits and signs only: copy it again.")
+
+
 class EndpointForm(forms.ModelForm):
-    preset = forms.ChoiceField(label="Kind of server")
+    """The settings of an endpoint of the kind `preset`, a key of PRESETS."""
+
     key = forms.CharField(
         label="API key",
         required=False,
         max_length=500,
+        validators=[check_key],
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
     )
 
     class Meta:
         model = Endpoint
-        fields = ["preset", "name", "base_url", "chat_model", "embedding_model", "timeout"]
-        labels = {"base_url": "Address", "timeout": "Patience"}
+        fields = ["name", "base_url", "chat_model", "embedding_model", "timeout"]
         help_texts = {
-            "base_url": "Up to and including /v1. Empty: the kind's own address.",
+            "base_url": "Up to and including /v1.",
             "embedding_model": "Empty: corpora are searched by words alone.",
         }
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["preset"].choices = [(key, preset.label) for key, preset in PRESETS.items() if key != OFFLINE]
-        self.fields["base_url"].required = False
-        stored = self.instance.pk and self.instance.keys.first()
-        hint = f"A key that ends in …{stored.hint} is stored; leave empty to keep it." if stored else ""
-        self.fields["key"].help_text = hint or "Encrypted before it is stored, and never shown again."
+    def __init__(self, data: Any = None, *, preset: str, instance: Endpoint | None = None) -> None:
+        kind = PRESETS[preset]
+        suggested = {"name": kind.label, "base_url": kind.base_url, "chat_model": next(iter(kind.chat_models), "")}
+        super().__init__(data, instance=instance, initial=None if instance else suggested)
+        self.preset, self.kind = preset, kind
+        self.stored_key = self.instance.keys.first() if self.instance.pk else None
+        for name in ("chat_model", "embedding_model"):
+            self.fields[name].widget.attrs["list"] = f"{name}s"
+        self.fields["base_url"].required = True
+        self.fields["key"].required = kind.needs_key and self.stored_key is None
+        self.fields["key"].help_text = self._about_the_key()
 
-    def clean(self) -> dict[str, Any]:
-        super().clean()
-        cleaned = self.cleaned_data
-        preset = PRESETS.get(cleaned.get("preset", ""))
-        if preset and not cleaned.get("base_url") and "base_url" not in self.errors:
-            cleaned["base_url"] = preset.base_url
-            if not preset.base_url:
-                self.add_error("base_url", "Enter the server's address, for example http://localhost:8000/v1.")
-        if cleaned.get("base_url"):
-            self._check_address(cleaned["base_url"])
-        return cleaned
+    def _about_the_key(self) -> str:
+        if self.stored_key:
+            return f"A key{f' that ends in {self.stored_key}' if self.stored_key.hint else ''} is stored: leave empty to keep it."
+        return f"{self.kind.help} It is encrypted before it is stored, and never shown again."
 
-    def _check_address(self, url: str) -> None:
+    def clean_base_url(self) -> str:
         """Model servers on this machine or network are fine; the link-local range, where clouds keep secrets, is not."""
+        url = self.cleaned_data["base_url"].rstrip("/")
         try:
             host, port = urlsplit(url).hostname or "", urlsplit(url).port
             found = socket.getaddrinfo(host, port or 443, proto=socket.IPPROTO_TCP)
         except (OSError, ValueError):
-            return  # the test button says in the network's own words that there is no such server
-        if any(ipaddress.ip_address(str(address[4][0]).split("%")[0]).is_link_local for address in found):
-            self.add_error("base_url", "That address is reserved for this machine's own network: enter another.")
+            return url  # the test button says in the network's own words that there is no such server
+        if any(_is_link_local(str(address[4][0])) for address in found):
+            raise ValidationError("That address is reserved for this machine's own network: enter another.")
+        return url
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if not self.errors and not (self.cleaned_data["chat_model"] or self.cleaned_data["embedding_model"]):
+            self.add_error("chat_model", "Name a chat model, an embedding model, or both.")
+        return self.cleaned_data
 
     def values(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in self.Meta.fields}
+        return {"preset": self.preset, **{name: self.cleaned_data[name] for name in self.Meta.fields}}
+
+
+def _is_link_local(address: str) -> bool:
+    found = ipaddress.ip_address(address.split("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return (mapped or found).is_link_local
 
 
 class PriceForm(forms.Form):
     """One line of the price list. An empty model stands for every other one."""
 
-    model = forms.CharField(max_length=150, required=False)
+    model = forms.CharField(max_length=150, required=False, widget=forms.TextInput(attrs={"list": "chat_models"}))
     prompt = forms.DecimalField(min_value=0, max_digits=12, decimal_places=6, required=False, label="Prompt")
     completion = forms.DecimalField(min_value=0, max_digits=12, decimal_places=6, required=False, label="Reply")
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if not self.errors and self.cleaned_data.get("model") and not self.is_set:
+            self.add_error("prompt", "Enter a price for this model, or empty the line.")
+        return self.cleaned_data
 
     @property
     def is_set(self) -> bool:
         return self.cleaned_data.get("prompt") is not None or self.cleaned_data.get("completion") is not None
 
 
-PriceFormSet = forms.formset_factory(PriceForm, extra=PRICE_ROWS, max_num=50)
+class PriceList(forms.BaseFormSet):
+    def clean(self) -> None:
+        seen: set[str] = set()
+        for form in self.forms:
+            if not (form.is_valid() and form.is_set):
+                continue
+            model = form.cleaned_data["model"]
+            if model in seen:
+                form.add_error("model", "This model has a price already: keep one of the lines.")
+            seen.add(model)
+
+
+PriceFormSet = forms.formset_factory(PriceForm, formset=PriceList, extra=PRICE_ROWS, max_num=50)
 
 
 def prices_of(formset: forms.BaseFormSet) -> dict[str, tuple[Decimal, Decimal]]:

@@ -11,6 +11,7 @@ from django.db import models
 
 from datasets.models import Corpus, Project
 from generation import secrets
+from generation.engine.providers.presets import PRESETS, Preset
 
 OFFLINE = "offline"
 
@@ -50,6 +51,10 @@ class Endpoint(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def kind(self) -> Preset:
+        return PRESETS.get(self.preset, PRESETS["custom"])
 
     @property
     def is_offline(self) -> bool:

@@ -14,7 +14,7 @@ from django.utils import timezone
 from datasets.models import Conversation, Judgement, Origin, Version
 from datasets.schema import Dialog, Step
 from datasets.services.conversations import opening_of, version_columns
-from datasets.text import clean
+from datasets.text import clean, clean_json
 from generation.engine.protocols import Failed, Job, Landing, Made
 from generation.frozen import ROLE_OF, Frozen
 from generation.models import Call, Run, Slot
@@ -106,9 +106,9 @@ def _judgements(outcome: Made, version: int) -> Iterable[Judgement]:
             evaluator=verdict.evaluator,
             model=verdict.model,
             overall=verdict.overall,
-            scores=[score.model_dump(mode="json") for score in verdict.scores],
-            feedback=verdict.feedback,
-            error=verdict.error,
+            scores=clean_json([score.model_dump(mode="json") for score in verdict.scores]),
+            feedback=clean(verdict.feedback),
+            error=clean(verdict.error),
         )
 
 

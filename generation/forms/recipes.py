@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import random
+from decimal import Decimal
 from typing import Any, get_args
 
 from django import forms
+from django.db.models import QuerySet
 from pydantic import ValidationError
 
 from datasets.models import Project, PromptRole
 from generation.engine.protocols import ModelRole
 from generation.engine.recipe import Budget, ModelChoice, Recipe, Retrieval
+from generation.models.endpoints import OFFLINE
 
 ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
+EVERYBODY = 24
+"""So many personas are chosen beforehand."""
 
 
 class RecipeForm(forms.Form):
     """Every choice is of the project. `recipe()` is the validated recipe of a valid form."""
 
+    save_as = forms.CharField(max_length=100, required=False, label="Keep as a recipe")
     name = forms.CharField(max_length=120, required=False, help_text="Empty: named after the corpus and the time.")
     corpus = forms.ModelChoiceField(
         queryset=None,
@@ -52,7 +59,12 @@ class RecipeForm(forms.Form):
     )
     budget_tokens = forms.IntegerField(min_value=1, required=False, label="Token budget", help_text="Empty: no limit.")
     budget_money = forms.DecimalField(
-        min_value=0, max_digits=12, decimal_places=4, required=False, label="Money budget", help_text="Empty: no limit."
+        min_value=Decimal("0.0001"),
+        max_digits=12,
+        decimal_places=4,
+        required=False,
+        label="Money budget",
+        help_text="Empty: no limit.",
     )
 
     contexts = forms.IntegerField(
@@ -90,7 +102,6 @@ class RecipeForm(forms.Form):
         self.fields["corpus"].queryset = project.corpora.all()
         self.fields["personas"].queryset = project.personas.filter(archived=False)
         self.fields["endpoint"].queryset = project.endpoints.all()
-        self.respondents = prompts.filter(role=PromptRole.RESPONDENT)
         for side in PromptRole:
             self.fields[f"{side}_prompt"].queryset = prompts.filter(role=side)
         for role in ROLES:
@@ -118,6 +129,26 @@ class RecipeForm(forms.Form):
         if not self.errors:
             self._recipe = self._build(self.cleaned_data)
         return self.cleaned_data
+
+    @property
+    def has_role_choices(self) -> bool:
+        """Whether the fold of the roles has anything that must be seen."""
+        return any(one.value() or one.errors for _, fields in self.role_fields for one in fields)
+
+    @property
+    def speaks_offline(self) -> bool:
+        """Whether a valid form has the offline model speak."""
+        recipe = self.recipe()
+        used = {choice.endpoint for choice in recipe.models.values()}
+        return self.project.endpoints.filter(pk__in=used, preset=OFFLINE).exists()
+
+    def as_posted(self) -> RecipeForm:
+        """The form as a browser would post it if nothing were changed."""
+        values = {name: self[name].initial for name in self.fields}
+        for name in ("endpoint", "respondent_prompt"):  # a choice without an empty one shows its first
+            values[name] = values[name] or self.fields[name].queryset.values_list("pk", flat=True).first()
+        said = {name: value for name, value in values.items() if not (value is None or value is False or value == "")}
+        return RecipeForm(said, project=self.project)
 
     def recipe(self) -> Recipe:
         """Of a valid form."""
@@ -154,10 +185,9 @@ class RecipeForm(forms.Form):
 
     def _choice(self, role: ModelRole, cleaned: dict[str, Any]) -> ModelChoice:
         own = cleaned[f"{role}_endpoint"]
-        shared_model = "" if own and own != cleaned["endpoint"] else cleaned["model"]
         return ModelChoice(
             endpoint=(own or cleaned["endpoint"]).pk,
-            model=cleaned[f"{role}_model"] or shared_model,
+            model=cleaned[f"{role}_model"] or ("" if own else cleaned["model"]),
             temperature=cleaned[f"{role}_temperature"],
             max_tokens=cleaned[f"{role}_max_tokens"],
         )
@@ -165,6 +195,22 @@ class RecipeForm(forms.Form):
 
 def _pk(row: Any) -> int | None:
     return row.pk if row else None
+
+
+def first_choices(project: Project) -> dict[str, Any]:
+    """What a first run needs no change of: whatever came last to the project, and everybody in it."""
+    chosen: dict[str, Any] = {"corpus": _newest(project.corpora.all())}
+    for role in (PromptRole.RESPONDENT, PromptRole.CORRESPONDENT):
+        chosen[f"{role}_prompt"] = _newest(project.prompts.filter(archived=False, role=role))
+    speakers = project.endpoints.exclude(chat_model="")
+    chosen["endpoint"] = _newest(speakers.exclude(preset=OFFLINE)) or _newest(speakers)
+    chosen["personas"] = list(project.personas.filter(archived=False).values_list("pk", flat=True)[:EVERYBODY])
+    # A fresh seed for a fresh run: launched twice as it stands, the form should not ask the same questions twice.
+    return chosen | {"seed": random.randrange(2**31)}  # noqa: S311
+
+
+def _newest(rows: QuerySet[Any]) -> int | None:
+    return rows.order_by("-pk").values_list("pk", flat=True).first()
 
 
 def initial_from(recipe: Recipe) -> dict[str, Any]:
@@ -184,9 +230,9 @@ def initial_from(recipe: Recipe) -> dict[str, Any]:
                  "max_turns", "contexts", "judge", "concurrency", "seed"):  # fmt: skip
         initial[name] = getattr(recipe, name)
     for role, choice in recipe.models.items():
-        same = choice.endpoint == main.endpoint
+        same = (choice.endpoint, choice.model) == (main.endpoint, main.model)
         initial[f"{role}_endpoint"] = None if same else choice.endpoint
-        initial[f"{role}_model"] = "" if same and choice.model == main.model else choice.model
+        initial[f"{role}_model"] = "" if same else choice.model
         initial[f"{role}_temperature"] = choice.temperature
         initial[f"{role}_max_tokens"] = choice.max_tokens
     return initial

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
@@ -22,6 +23,11 @@ from generation.tasks import call_for_workers
 
 ACTIONS = {"pause": runs.pause_run, "resume": runs.resume_run, "cancel": runs.cancel_run, "retry": runs.retry_failed}
 PAGE = 50
+RETRIEVAL = {
+    "answer": "before every answer, {} passages",
+    "dialog": "once a conversation, {} passages",
+    "never": "never",
+}
 
 
 @require_GET
@@ -36,9 +42,37 @@ def run_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 @require_GET
 @project_view()
 def run_detail(request: HtmxHttpRequest, project: Project, run: int) -> HttpResponse:
-    row = get_object_or_404(project.runs.select_related("created_by", "batch"), pk=run)
-    context = {"run": row, "progress": progress.progress_of(row), "budget_form": BudgetForm.of(row)}
-    return render_page(request, "generation/run_detail.html", context, fragment="progress")
+    row = get_object_or_404(project.runs.select_related("created_by", "batch", "recipe"), pk=run)
+    return _page(request, row, BudgetForm.of(row))
+
+
+def _page(request: HtmxHttpRequest, run: Run, budget_form: BudgetForm, status: int = 200) -> HttpResponse:
+    """The page; for a poll, which says what it has seen, the progress and the parts that look otherwise now."""
+    now = progress.progress_of(run)
+    parts = _parts(run, now)
+    newest = request.GET.get("newest", "")
+    context = {
+        "run": run,
+        "progress": now,
+        "budget_form": budget_form,
+        "subtitle": f"{run.frozen['corpus_name'] or 'Ungrounded'} · {run.frozen['models']['respondent']['model']}",
+        "retrieval": RETRIEVAL[run.spec["retrieval"]["when"]].format(run.spec["retrieval"]["depth"]),
+        "polled": bool(request.htmx) and "head" in request.GET,
+        "changed": {name: request.GET.get(name) != look for name, look in parts.items()},
+        "newest_seen": int(newest) if newest.isdecimal() else 0,
+        "seen": urlencode(parts | {"newest": now.latest[0].pk if now.latest else 0}),
+    }
+    return render_page(request, "generation/run_detail.html", context, fragment="progress", status=status)
+
+
+def _parts(run: Run, now: progress.Progress) -> dict[str, str]:
+    """How the parts of the page look that a poll leaves alone while they stay as they are."""
+    silence = "" if now.silence is None else str(now.silence // 10)
+    return {
+        "head": f"{run.state}.{int(run.slots_open > 0)}.{0 if run.is_active else run.slots_failed}",
+        "notes": f"{run.state}.{silence}.{int(now.running > 0)}",
+        "errors": ".".join(f"{group.count}-{group.waiting}" for group in now.errors) + f".{run.state}",
+    }
 
 
 @require_POST
@@ -53,7 +87,7 @@ def run_action(request: HtmxHttpRequest, project: Project, run: int, action: str
     except Refused as refusal:
         messages.error(request, str(refusal))
     if row.is_active:
-        transaction.on_commit(partial(call_for_workers, row.pk, row.spec["concurrency"]))
+        transaction.on_commit(partial(call_for_workers, row.pk, row.spec["concurrency"]), robust=True)
     return redirect("generation:run-detail", project.slug, row.pk)
 
 
@@ -63,8 +97,7 @@ def run_budget(request: HtmxHttpRequest, project: Project, run: int) -> HttpResp
     row = get_object_or_404(project.runs, pk=run)
     form = BudgetForm(request.POST)
     if not form.is_valid():
-        context = {"run": row, "progress": progress.progress_of(row), "budget_form": form}
-        return render_page(request, "generation/run_detail.html", context, status=422)
+        return _page(request, row, form, status=422)
     runs.change_budget(run=row, user=request.user, budget=form.budget())
     return redirect("generation:run-detail", project.slug, row.pk)
 

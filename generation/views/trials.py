@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from django.contrib import messages
 from django.db import transaction
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -16,9 +17,12 @@ from datasets.access import project_view
 from datasets.models import Project, PromptRole, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.schema import Dialog
+from generation.forms.drafts import DraftForm
 from generation.models import Trial
 from generation.services import trials
 from generation.tasks import run_trial
+
+SECTIONS = {Trial.Kind.ENDPOINT: "endpoints", Trial.Kind.PREVIEW: "runs", Trial.Kind.CORRESPONDENT: "prompts"}
 
 
 @require_GET
@@ -27,8 +31,9 @@ def trial_detail(request: HtmxHttpRequest, project: Project, trial: int) -> Http
     row = get_object_or_404(project.trials, pk=trial)
     context = {
         "trial": row,
-        "listens": pulse.listens("default"),
+        "listens": not row.is_open or pulse.listens("default"),
         "back": _back(project, row),
+        "section": SECTIONS[Trial.Kind(row.kind)],
         "result_template": f"generation/trial_{row.kind}.html",
         **_spelled_out(row),
     }
@@ -66,8 +71,11 @@ def _spelled_out(trial: Trial) -> dict[str, Any]:
 def draft_correspondent(request: HtmxHttpRequest, project: Project, prompt: int) -> HttpResponse:
     """Write a correspondent prompt that suits a respondent prompt, with one model call."""
     row = get_object_or_404(project.prompts, pk=prompt, role=PromptRole.RESPONDENT)
-    endpoint = get_object_or_404(project.endpoints, pk=request.POST.get("endpoint") or None)
-    wanted = {"prompt": row.pk, "endpoint": endpoint.pk}
+    form = DraftForm(request.POST, project=project)
+    if not form.is_valid():
+        messages.error(request, "Choose an endpoint that has a chat model.")
+        return redirect("datasets:prompt-detail", project.slug, row.pk)
+    wanted = {"prompt": row.pk, "endpoint": form.cleaned_data["endpoint"].pk}
     trial = trials.ask_for(project=project, kind=Trial.Kind.CORRESPONDENT, request=wanted, user=request.user)
-    transaction.on_commit(partial(run_trial.delay, trial.pk))
+    transaction.on_commit(partial(run_trial.delay, trial.pk), robust=True)
     return redirect("generation:trial-detail", project.slug, trial.pk)

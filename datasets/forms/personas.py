@@ -41,5 +41,8 @@ class PromptForm(forms.Form):
     role = forms.ChoiceField(choices=PromptRole.choices)
     text = forms.CharField(max_length=50_000, widget=forms.Textarea(attrs={"rows": 16, "class": "mono"}))
     note = forms.CharField(
-        max_length=200, required=False, label="What changed", help_text="A few words for the list of versions. Optional."
+        max_length=200,
+        required=False,
+        label="What changed",
+        help_text="A few words for the list of versions. Optional.",
     )

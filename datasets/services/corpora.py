@@ -28,7 +28,13 @@ NAME_LENGTH = 255
 
 
 def create_corpus(
-    *, project: Project, name: str, user: User | None, description: str = "", chunk_size: int = 1200, chunk_overlap: int = 150
+    *,
+    project: Project,
+    name: str,
+    user: User | None,
+    description: str = "",
+    chunk_size: int = 1200,
+    chunk_overlap: int = 150,
 ) -> Corpus:
     """Sizes in characters. Refuses a taken name, and an overlap of more than half a passage."""
     corpus = Corpus(project=project, name=name, description=description)

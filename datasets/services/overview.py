@@ -63,7 +63,9 @@ class Overview:
 def overview_of(project: Project) -> Overview:
     counts = project.conversations.order_by().values_list("status").annotate(n=Count("pk"))
     # Files keep their passages counted: a project may have a million.
-    files = SourceFile.objects.filter(corpus__project=project).aggregate(files=Count("pk"), passages=Sum("passage_count"))
+    files = SourceFile.objects.filter(corpus__project=project).aggregate(
+        files=Count("pk"), passages=Sum("passage_count")
+    )
     return Overview(
         corpora=project.corpora.count(),
         files=files["files"],

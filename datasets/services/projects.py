@@ -67,7 +67,9 @@ def add_member(*, project: Project, username: str, role: str, actor: User) -> Me
     """`username` may be an e-mail address. Adding a member again changes the role."""
     user = User.objects.filter(username__iexact=username).first() or User.objects.filter(email__iexact=username).first()
     if user is None:
-        raise Refused("Nobody here has that name: an administrator can add people in the admin panel.", field="username")
+        raise Refused(
+            "Nobody here has that name: an administrator can add people in the admin panel.", field="username"
+        )
     membership = Membership.objects.filter(project=project, user=user).first()
     if membership is not None:
         return change_role(membership=membership, role=role, actor=actor)

@@ -10,7 +10,14 @@ from .errors import Refused
 
 
 def save_prompt(
-    *, project: Project, name: str, role: str, text: str, author: User | None, note: str = "", prompt: Prompt | None = None
+    *,
+    project: Project,
+    name: str,
+    role: str,
+    text: str,
+    author: User | None,
+    note: str = "",
+    prompt: Prompt | None = None,
 ) -> Prompt:
     """Make a prompt, or save `prompt` under a new name or with a new text. An unchanged text makes no version."""
     text = text.replace("\r\n", "\n").strip()

@@ -23,13 +23,19 @@ def provide() -> Urls:
     """The addresses of the session's services, which from now on are in the environment too, for the settings to read.
 
     Whatever DATABASE_URL, REDIS_URL and QDRANT_URL do not name is started, and ends with this process however that ends.
-    The processes of pytest-xdist share the services of the one that started them.
+    The processes of pytest-xdist share the services of the one that started them; each has a Redis database of its own.
     """
     if "PYTEST_XDIST_WORKER" not in os.environ:
         os.environ["AFTERIMAGE_DATA"] = str(start_throwaway())
     found = urls_from(os.environ, Path(os.environ["AFTERIMAGE_DATA"]))
-    os.environ |= {"DATABASE_URL": found.database, "REDIS_URL": redis_py_url(found.redis), "QDRANT_URL": found.qdrant}
+    redis = numbered(redis_py_url(found.redis), os.environ.get("PYTEST_XDIST_WORKER", ""))
+    os.environ |= {"DATABASE_URL": found.database, "REDIS_URL": redis, "QDRANT_URL": found.qdrant}
     return found
+
+
+def numbered(redis: str, worker: str) -> str:
+    """The address of the Redis database of the worker `gw0`, `gw1`, … of pytest-xdist; as it is for none."""
+    return f"{redis.split('?')[0]}?db={1 + int(worker.removeprefix('gw'))}" if worker else redis
 
 
 def start_throwaway() -> Path:

@@ -275,8 +275,9 @@ def test_the_test_button_shows_reply_tokens_and_latency(
     reply = Trial.objects.latest("pk").result["chat"]
     assert "It answers." in page
     assert reply["reply"][:40] in page
-    assert f"{reply['prompt_tokens']} tokens in" in page
-    assert reply["latency_ms"] > 0
+    assert f"<dd>{reply['prompt_tokens']} tokens</dd>" in page
+    assert f"<dd>{reply['completion_tokens']} tokens</dd>" in page
+    assert f"<dd>{reply['latency_ms']} ms</dd>" in page
     assert "64 numbers a vector" in page
 
 

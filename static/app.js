@@ -123,11 +123,13 @@
     else element.click();
   };
   const nameOf = (element) => element.dataset.keyTitle || element.getAttribute("aria-label") || element.textContent.trim();
+  const SIGNS = { "mod+": "Ctrl ", Enter: "↵", ArrowRight: "→", ArrowLeft: "←", ArrowDown: "↓", ArrowUp: "↑" };
+  const spelled = (key) => key.replace(/mod\+|Enter|Arrow\w+/g, (part) => SIGNS[part] ?? part);
   const showKeys = () => {
     const list = make("div", { className: "keys" });
     const row = (keys, name) => {
       const cell = make("span");
-      for (const key of keys) cell.append(make("kbd", { textContent: key }), " ");
+      for (const key of keys) cell.append(make("kbd", { textContent: spelled(key) }), " ");
       list.append(cell, make("span", { textContent: name }));
     };
     for (const element of keyed()) row(keysOf(element), nameOf(element));

@@ -56,7 +56,7 @@ class EndpointForm(forms.ModelForm):
     def _about_the_key(self) -> str:
         if self.stored_key:
             return f"A key{f' that ends in {self.stored_key}' if self.stored_key.hint else ''} is stored: leave empty to keep it."
-        return f"{self.kind.help} It is encrypted before it is stored, and never shown again."
+        return "It is encrypted before it is stored, and never shown again."
 
     def clean_base_url(self) -> str:
         """Model servers on this machine or network are fine; the link-local range, where clouds keep secrets, is not."""
@@ -132,5 +132,14 @@ def prices_of(formset: forms.BaseFormSet) -> dict[str, tuple[Decimal, Decimal]]:
 
 
 def price_formset(endpoint: Endpoint | None, data: Any = None) -> forms.BaseFormSet:
-    rows = endpoint.prices.values("model", "prompt", "completion") if endpoint else []
-    return PriceFormSet(data, initial=list(rows), prefix="price")
+    prices = endpoint.prices.all() if endpoint else []
+    rows = [
+        {"model": price.model, "prompt": _short(price.prompt), "completion": _short(price.completion)}
+        for price in prices
+    ]
+    return PriceFormSet(data, initial=rows, prefix="price")
+
+
+def _short(price: Decimal) -> str:
+    """Without the zeros that the column's scale puts behind it."""
+    return f"{price:f}".rstrip("0").rstrip(".")

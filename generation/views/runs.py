@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import get_args
 from urllib.parse import urlencode
 
 from django.contrib import messages
@@ -16,6 +17,7 @@ from datasets.access import project_view
 from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
+from generation.engine.protocols import ModelRole
 from generation.forms.budgets import BudgetForm
 from generation.models import Run
 from generation.services import progress, runs
@@ -56,6 +58,7 @@ def _page(request: HtmxHttpRequest, run: Run, budget_form: BudgetForm, status: i
         "progress": now,
         "budget_form": budget_form,
         "subtitle": f"{run.frozen['corpus_name'] or 'Ungrounded'} · {run.frozen['models']['respondent']['model']}",
+        "models": [(role, model) for role in get_args(ModelRole) if (model := run.frozen["models"].get(role))],
         "retrieval": RETRIEVAL[run.spec["retrieval"]["when"]].format(run.spec["retrieval"]["depth"]),
         "polled": bool(request.htmx) and "head" in request.GET,
         "changed": {name: request.GET.get(name) != look for name, look in parts.items()},

@@ -106,7 +106,7 @@ def test_a_small_run_in_which_everything_fails_ends_failed_with_the_reason(stage
 def test_a_large_run_in_which_everything_fails_is_stopped_long_before_its_end(
     stage: Stage, steady_worker: Worker
 ) -> None:
-    stage.server.fail("empty")
+    stage.server.control(latency=0.05, faults=[{"kind": "empty"}])
 
     run = stage.launch(conversations=400, concurrency=5)
 

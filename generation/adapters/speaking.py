@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from generation.engine.errors import FatalError
-from generation.engine.protocols import ChatModel, Speaker
+from generation.engine.errors import FatalError, TransientError
+from generation.engine.protocols import ChatModel, ChatRequest, Completion, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
 from generation.engine.providers.offline import OfflineChat
 from generation.engine.providers.presets import PRESETS
@@ -13,14 +14,32 @@ from generation.engine.providers.retrying import USUAL
 from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint
 
+Hear = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Overheard:
+    """A model whose passing errors are told to `hear`, before whoever tries again takes them."""
+
+    model: ChatModel
+    hear: Hear
+
+    async def complete(self, request: ChatRequest) -> Completion:
+        try:
+            return await self.model.complete(request)
+        except TransientError as error:
+            self.hear(str(error))
+            raise
+
 
 class Switchboard:
     """Models by endpoint. Endpoints are read from the database once, before the event loop needs them.
 
-    Raises FatalError for an endpoint that is gone.
+    `hear` may be set to be told of errors that are tried again. Raises FatalError for an endpoint that is gone.
     """
 
     def __init__(self, endpoints: Iterable[Endpoint], pool: ClientPool, lines: int = 1) -> None:
+        self.hear: Hear = lambda trouble: None
         self._endpoints = {endpoint.pk: endpoint for endpoint in endpoints}
         self._servers = {pk: server_of(endpoint) for pk, endpoint in self._endpoints.items() if not endpoint.is_offline}
         self._limiters = {pk: AdaptiveLimiter(lines) for pk in self._servers}
@@ -38,7 +57,8 @@ class Switchboard:
         if self._row(endpoint).is_offline:
             return OfflineChat(latency=OFFLINE_LATENCY)
         chat = OpenAIChat(self._pool, self._servers[endpoint], name)
-        return Retrying(Limited(chat, self._limiters[endpoint]), policy)
+        overheard = Overheard(Limited(chat, self._limiters[endpoint]), lambda trouble: self.hear(trouble))
+        return Retrying(overheard, policy)
 
     def speaker(self, choice: ModelChoice, policy: RetryPolicy = USUAL) -> Speaker:
         name = choice.model or self._row(choice.endpoint).chat_model

@@ -16,6 +16,8 @@ from generation.engine.recipe import Budget
 from generation.engine.stopping import same_kind
 from generation.models import Run, Slot
 
+from . import pullers
+
 WINDOW = timedelta(seconds=60)
 CHART_SPAN = timedelta(minutes=10)
 POINTS = 30
@@ -55,6 +57,8 @@ class Progress:
     """Mean seconds a call, along the same time."""
     silence: int | None
     """Seconds since a worker was heard, when it has been too long; 0 when none ever was."""
+    trouble: str
+    """What is being tried again just now, in the server's own words."""
     budget: Budget
 
 
@@ -80,6 +84,7 @@ def progress_of(run: Run) -> Progress:
         throughput=throughput,
         latency=latency,
         silence=_silence(run),
+        trouble=_trouble(run),
         budget=Budget.model_validate(run.spec["budget"]),
     )
 
@@ -161,3 +166,10 @@ def _silence(run: Run) -> int | None:
         return None if pulse.listens("press") else pulse.silence("press") or 0
     except RedisError:  # where workers are heard of
         return 0
+
+
+def _trouble(run: Run) -> str:
+    try:
+        return pullers.trouble_of(run.pk) if run.is_active else ""
+    except RedisError:
+        return ""

@@ -15,12 +15,24 @@ from datasets.pulse import board
 
 FRESH = 6
 """Seconds for which a puller counts after its last sign."""
+TROUBLED = 12
+"""Seconds for which an error that is tried again is shown, unless it comes again."""
 DIALOGS_A_PULLER = 64
 """More dialogs in flight than this are worth a second worker process."""
 
 
 def _key(run_id: int) -> str:
     return f"run:{run_id}:pullers"
+
+
+def _trouble_key(run_id: int) -> str:
+    return f"run:{run_id}:trouble"
+
+
+def trouble_of(run_id: int) -> str:
+    """What a worker of the run has just been refused and tries again; empty when all goes well."""
+    said = board().get(_trouble_key(run_id))
+    return said.decode() if isinstance(said, bytes) else ""
 
 
 def pullers_wanted(concurrency: int) -> int:
@@ -37,10 +49,18 @@ class Puller:
     def __init__(self, run_id: int) -> None:
         self.run_id = run_id
         self.name = uuid.uuid4().hex
+        self._trouble = ""
+
+    def hear(self, trouble: str) -> None:
+        """An error that is tried again; it is told with the next sign of life."""
+        self._trouble = trouble
 
     def share(self, concurrency: int) -> int:
         """How many dialogs this process may have in flight, and a sign that it is alive."""
         pipe = board().pipeline()
+        if self._trouble:
+            pipe.set(_trouble_key(self.run_id), self._trouble, ex=TROUBLED)
+            self._trouble = ""
         pipe.zadd(_key(self.run_id), {self.name: time.time()})
         pipe.zremrangebyscore(_key(self.run_id), "-inf", time.time() - FRESH)
         pipe.zcard(_key(self.run_id))

@@ -58,6 +58,7 @@ async def _pull(run: Run) -> None:
     try:
         async with open_press(spec, frozen) as press:
             desk = DatabaseDesk(run, frozen, on_share=press.switchboard.set_lines)
+            press.switchboard.hear = desk.puller.hear
             await Runner(desk, _producer(press)).run()
     finally:
         if desk:

@@ -78,6 +78,25 @@ def test_a_storm_of_server_errors_slows_the_run_and_it_completes(stage: Stage, s
     assert stage.server.stats()["statuses"]["503"] > 0
 
 
+def test_a_server_that_is_down_is_named_on_the_page_while_its_calls_are_tried_again(
+    stage: Stage, steady_worker: Worker
+) -> None:
+    stage.server.control(latency=0.1, faults=[{"kind": "status", "status": 503, "message": "Down for <b>repairs</b>."}])
+    run = stage.launch(conversations=4, concurrency=2)
+    page = reverse("generation:run-detail", args=[stage.project.slug, run.pk])
+
+    def shown() -> str:
+        return stage.browser.get(page).content.decode()
+
+    wait_for(lambda: "Some calls are being tried again." in shown(), within=10, what="that the page says so")
+    assert "Down for &lt;b&gt;repairs&lt;/b&gt;." in shown()
+
+    stage.server.control(faults=[])
+    wait_for_state(run, "done", within=40)
+    assert_whole(run)
+    assert "tried again" not in shown()
+
+
 @pytest.mark.parametrize("kind", ["malformed", "cut", "drop", "length", "empty", "bad_json"])
 def test_a_spoilt_reply_costs_a_retry_and_not_the_conversation(stage: Stage, steady_worker: Worker, kind: str) -> None:
     stage.server.fail(kind, count=2)

@@ -19,7 +19,7 @@ from tests.faults.stage import (
 )
 from tests.workers import working
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("no_other_worker")]
+pytestmark = pytest.mark.slow
 
 
 def test_a_run_survives_kill_9_and_loses_or_doubles_no_conversation(stage: Stage) -> None:

@@ -12,7 +12,7 @@ from functools import cache
 
 from datasets.schema import Dialog, Message, Source
 
-from .protocols import PersonaSketch, Turn
+from generation.engine.protocols import PersonaSketch, Turn
 
 # -- what users get when they write no prompt of their own ----------------------------------------------------------
 

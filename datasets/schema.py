@@ -10,7 +10,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Role = Literal["system", "user", "assistant", "tool"]
-Operation = Literal["instruction", "question", "answer", "judge", "correspondent_prompt", "test", "embedding"]
+Operation = Literal[
+    "instruction",
+    "question",
+    "answer",
+    "improve",
+    "row",
+    "tool_result",
+    "judge",
+    "persona",
+    "correspondent_prompt",
+    "embedding",
+    "test",
+]
 
 
 class Frozen(BaseModel):
@@ -23,6 +35,14 @@ class ToolCall(Frozen):
     id: str
     name: str
     arguments: dict[str, Any]
+
+
+class ToolSpec(Frozen):
+    """A function that an assistant may ask for. `parameters` is the JSON schema of its arguments, an object's."""
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Any]
 
 
 class Message(Frozen):
@@ -38,7 +58,8 @@ class Message(Frozen):
 class Source(Frozen):
     """A passage that stood before the assistant when it answered.
 
-    `start` and `end` are character offsets into the document's text. `score` is what the retriever gave (its scale is
+    `start` and `end` are character offsets into the document's text. `passage` and `document` are 0 for a text that is
+    not in the archive. `score` is what the retriever gave (its scale is
     the retriever's own: BM25, cosine or RRF), None when the passage was reserved rather than retrieved. The text is kept,
     so that a trace stays readable after its document has been replaced.
     """
@@ -88,6 +109,12 @@ class Dialog(Frozen):
     system_prompt: str = ""
     persona: str = ""
     trace: Trace = Trace()
+    tools: tuple[ToolSpec, ...] = ()
+    """What the assistant could ask for."""
+    output: Any = None
+    """The row of a structured generation, which the last message holds as text."""
+    extra: dict[str, Any] = {}
+    """What an imported row said that has no place of its own here."""
 
     @property
     def turns(self) -> int:

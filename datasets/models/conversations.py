@@ -8,7 +8,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
 
-from datasets.schema import Dialog, Message, Trace
+from datasets.schema import Dialog, Message, ToolSpec, Trace
 
 from .people import Project, User
 from .personas import Persona
@@ -139,6 +139,9 @@ class Version(models.Model):
     persona = models.TextField(blank=True)
     messages = models.JSONField()
     trace = models.JSONField(default=dict)
+    tools = models.JSONField(default=list, help_text="`datasets.schema.ToolSpec` rows.")
+    output = models.JSONField(null=True, help_text="The row of a structured generation.")
+    extra = models.JSONField(default=dict, help_text="What an imported row said that has no column.")
     search = SearchVectorField(null=True, editable=False)
     created = models.DateTimeField(auto_now_add=True)
 
@@ -164,6 +167,9 @@ class Version(models.Model):
             messages=tuple(Message.model_validate(message) for message in self.messages),
             system_prompt=self.system_prompt,
             persona=self.persona,
+            tools=tuple(ToolSpec.model_validate(tool) for tool in self.tools),
+            output=self.output,
+            extra=self.extra,
         )
 
 
@@ -175,7 +181,9 @@ class Judgement(models.Model):
     model = models.CharField(max_length=120)
     overall = models.FloatField(null=True)
     scores = models.JSONField(default=list, help_text="`datasets.schema.Score` rows.")
+    grade = models.CharField(max_length=20, blank=True)
     feedback = models.TextField(blank=True)
+    first_bad = models.PositiveIntegerField(null=True, help_text="Index of the first message that has to be mended.")
     error = models.TextField(blank=True, help_text="Why there is no judgement, when the judge failed.")
     created = models.DateTimeField(auto_now_add=True)
 

@@ -42,6 +42,9 @@ def version_columns(dialog: Dialog) -> dict[str, Any]:
         "persona": clean(dialog.persona),
         "messages": [clean_json(message.model_dump(mode="json", exclude_defaults=True)) for message in dialog.messages],
         "trace": clean_json(dialog.trace.model_dump(mode="json", exclude_defaults=True)),
+        "tools": [clean_json(tool.model_dump(mode="json")) for tool in dialog.tools],
+        "output": clean_json(dialog.output),
+        "extra": clean_json(dialog.extra),
         "search": search_vector(dialog),
     }
 

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from django.db import models
 
+from .corpora import Document
 from .people import Project, User
 
 
+class PersonaQuerySet(models.QuerySet["Persona"]):
+    def usable(self) -> Self:
+        """Those that a run may use: neither archived nor waiting for review."""
+        return self.filter(archived=False, proposed=False)
+
+    def waiting(self) -> Self:
+        """Those that a model wrote and nobody has accepted yet."""
+        return self.filter(archived=False, proposed=True)
+
+    def by_hand(self) -> Self:
+        """Those that were not written from a document that is still here: what a person picks one by one."""
+        return self.filter(document=None)
+
+
 class Persona(models.Model):
-    """A person whom the correspondent plays. The text lives in its versions; `current` is the one in use."""
+    """A person whom the correspondent plays. The text lives in its versions; `current` is the one in use.
+
+    One that was written from a document knows it; one that was written from another persona knows that as `parent`, and
+    how many steps it is away from the document as `depth`.
+    """
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="personas")
     name = models.CharField(max_length=100)
+    document = models.ForeignKey(Document, models.SET_NULL, null=True, blank=True, related_name="personas")
+    parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="children")
+    depth = models.PositiveSmallIntegerField(default=0)
+    proposed = models.BooleanField(default=False, help_text="Waits for review: no run may use it yet.")
     # Null only while its first version is being written, so readers need not ask.
     current: models.OneToOneField[PersonaVersion, PersonaVersion] = models.OneToOneField(  # type: ignore[misc]
         "PersonaVersion", models.RESTRICT, null=True, related_name="+"
@@ -19,9 +44,18 @@ class Persona(models.Model):
     archived = models.BooleanField(default=False)
     created = models.DateTimeField(auto_now_add=True)
 
+    objects = PersonaQuerySet.as_manager()
+
     class Meta:
         ordering = ["name"]
         constraints = [models.UniqueConstraint(fields=["project", "name"], name="one_persona_a_name")]
+        indexes = [
+            models.Index(
+                fields=["project", "id"],
+                name="persona_waiting",
+                condition=models.Q(proposed=True, archived=False),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -32,6 +66,7 @@ class PersonaVersion(models.Model):
     number = models.PositiveIntegerField()
     description = models.TextField(help_text="Who this person is, what they know and what they want. A few sentences.")
     features = models.JSONField(default=dict, blank=True, help_text="Named traits, for example role or tone.")
+    system_prompt = models.TextField(blank=True, help_text="How whoever plays this person is to behave.")
     author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
 

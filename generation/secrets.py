@@ -1,27 +1,9 @@
-"""Encryption of provider keys at rest."""
+"""Encryption of provider keys at rest: the archive's own."""
 
 from __future__ import annotations
 
-from cryptography.fernet import Fernet, InvalidToken, MultiFernet
-from django.conf import settings
+from cryptography.fernet import Fernet
 
+from datasets.secrets import Undecryptable, decrypt, encrypt
 
-class Undecryptable(Exception):
-    """The stored key was encrypted with another encryption key."""
-
-
-def _fernet() -> MultiFernet:
-    return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
-
-
-def encrypt(secret: str) -> bytes:
-    return _fernet().encrypt(secret.encode())
-
-
-def decrypt(token: bytes) -> str:
-    try:
-        return _fernet().decrypt(token).decode()
-    except InvalidToken as error:
-        raise Undecryptable(
-            "A stored provider key cannot be read with this server's encryption key: enter the key again."
-        ) from error
+__all__ = ["Fernet", "Undecryptable", "decrypt", "encrypt"]

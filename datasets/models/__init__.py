@@ -1,5 +1,6 @@
 """What exists: the tables of the archive."""
 
+from .adopted import AdoptedCollection
 from .conversations import (
     Batch,
     BulkAction,
@@ -19,7 +20,8 @@ from .people import Activity, ApiToken, Membership, Project, Role, User
 from .personas import Persona, PersonaVersion, Prompt, PromptRole, PromptVersion
 
 __all__ = [
-    "Activity", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Document", "Export", "Judgement", "Label",
-    "Labelling", "Membership", "Note", "Origin", "Passage", "Persona", "PersonaVersion", "Project", "Prompt",
-    "PromptRole", "PromptVersion", "Review", "Role", "SourceFile", "Status", "User", "Version",
+    "Activity", "AdoptedCollection", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Document",
+    "Export", "Judgement", "Label", "Labelling", "Membership", "Note", "Origin", "Passage", "Persona",
+    "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Review", "Role", "SourceFile", "Status",
+    "User", "Version",
 ]  # fmt: skip

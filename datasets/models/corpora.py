@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from .adopted import AdoptedCollection
 from .people import Project, User
 
 
@@ -53,6 +54,13 @@ class Corpus(models.Model):
     )
     chunk_overlap = models.PositiveIntegerField(
         default=150, validators=[MaxValueValidator(5_000)], help_text="Characters that neighbouring passages share."
+    )
+    adopted = models.OneToOneField(
+        AdoptedCollection,
+        models.PROTECT,
+        null=True,
+        editable=False,
+        help_text="The collection that it is read from; none: from files.",
     )
     created = models.DateTimeField(auto_now_add=True)
     deleted = models.DateTimeField(null=True, editable=False, help_text="Since when it waits to be cleared away.")
@@ -216,6 +224,7 @@ class Document(models.Model):
     corpus = models.ForeignKey(Corpus, models.CASCADE, related_name="documents", db_index=False)
     source = models.ForeignKey(SourceFile, models.CASCADE, related_name="documents", db_index=False)
     key = models.CharField(max_length=200, blank=True)
+    external_id = models.CharField(max_length=200, blank=True, help_text="What it is called where it comes from.")
     title = models.CharField(max_length=300)
     text = models.TextField()
     pages = models.JSONField(default=list, help_text="Character offset at which each page begins.")

@@ -67,6 +67,7 @@ class PersonaVersion(models.Model):
     description = models.TextField(help_text="Who this person is, what they know and what they want. A few sentences.")
     features = models.JSONField(default=dict, blank=True, help_text="Named traits, for example role or tone.")
     system_prompt = models.TextField(blank=True, help_text="How whoever plays this person is to behave.")
+    model = models.CharField(max_length=150, blank=True, help_text="Which model wrote it; empty where a person did.")
     author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
 

@@ -46,6 +46,7 @@ class Status(models.TextChoices):
 class Origin(models.TextChoices):
     GENERATED = "generated", "Generated"
     IMPROVED = "improved", "Improved"
+    ALTERNATIVE = "alternative", "Alternative answer"
     EDITED = "edited", "Edited"
     REGENERATED = "regenerated", "Regenerated"
     IMPORTED = "imported", "Imported"
@@ -132,6 +133,7 @@ class Version(models.Model):
 
     conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="versions", db_index=False)
     number = models.PositiveIntegerField(default=1)
+    label = models.CharField(max_length=60, blank=True, help_text="How it differs from its siblings.")
     origin = models.CharField(max_length=12, choices=Origin)
     parent = models.ForeignKey("self", models.SET_NULL, null=True, related_name="children")
     author = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")

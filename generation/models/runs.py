@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
 from datasets.models import Batch, Conversation, Corpus, Persona, Project, User
@@ -115,6 +116,10 @@ class Slot(models.Model):
     turns = models.PositiveSmallIntegerField()
     context = ArrayField(models.BigIntegerField(), default=list, help_text="Reserved passages.")
     persona = models.ForeignKey(Persona, models.SET_NULL, null=True, related_name="+")
+    batch = models.PositiveIntegerField(default=0, help_text="Slots of a batch have their questions written together.")
+    leads = models.BooleanField(default=True, help_text="Whether it has its question written; others wait for theirs.")
+    opening = models.TextField(blank=True, help_text="Its first question, once there is one.")
+    sketch = ArrayField(models.BigIntegerField(), default=list, help_text="By which near-duplicates of it are found.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
@@ -132,6 +137,8 @@ class Slot(models.Model):
             models.Index(fields=["run", "index"], name="slot_pending", condition=models.Q(state="pending")),
             models.Index(fields=["run", "lease_until"], name="slot_running", condition=models.Q(state="running")),
             models.Index(fields=["run", "-updated"], name="slot_failed", condition=models.Q(state="failed")),
+            models.Index(fields=["run", "batch"], name="slot_waiting", condition=models.Q(leads=False, opening="")),
+            GinIndex(fields=["sketch"], name="slot_sketch", fastupdate=False),
         ]
 
     def __str__(self) -> str:

@@ -70,15 +70,25 @@ class EndpointKey(models.Model):
     """One API key of an endpoint, encrypted; only its last characters are ever shown."""
 
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="keys")
+    name = models.CharField(max_length=100, blank=True, help_text="Whose it is, or what it is for.")
     ciphertext = models.BinaryField(editable=False)
     hint = models.CharField(max_length=8, editable=False)
+    hourly_limit = models.PositiveIntegerField(
+        "calls an hour", null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty: no limit."
+    )
+    daily_limit = models.PositiveIntegerField(
+        "calls a day", null=True, blank=True, validators=[MinValueValidator(1)], help_text="Empty: no limit."
+    )
+    active = models.BooleanField(default=True)
+    refused = models.DateTimeField(null=True, editable=False)
+    refusal = models.TextField(blank=True, editable=False, help_text="The server's words when it refused the key.")
     created = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["pk"]
 
     def __str__(self) -> str:
-        return f"…{self.hint}"
+        return f"{self.name} …{self.hint}".strip()
 
     @classmethod
     def seal(cls, endpoint: Endpoint, secret: str) -> EndpointKey:

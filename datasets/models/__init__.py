@@ -18,10 +18,11 @@ from .corpora import Corpus, Document, Passage, SourceFile
 from .exports import Export
 from .people import Activity, ApiToken, Membership, Project, Role, User
 from .personas import Persona, PersonaVersion, Prompt, PromptRole, PromptVersion
+from .quality import Criterion, Grade
 
 __all__ = [
-    "Activity", "AdoptedCollection", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Document",
-    "Export", "Judgement", "Label", "Labelling", "Membership", "Note", "Origin", "Passage", "Persona",
+    "Activity", "AdoptedCollection", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Criterion", "Document",
+    "Export", "Grade", "Judgement", "Label", "Labelling", "Membership", "Note", "Origin", "Passage", "Persona",
     "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Review", "Role", "SourceFile", "Status",
     "User", "Version",
 ]  # fmt: skip

@@ -1,0 +1,1 @@
+"""What a report says of many conversations: pure arithmetic, fed one conversation at a time."""

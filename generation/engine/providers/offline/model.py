@@ -13,7 +13,7 @@ from typing import Any
 
 from generation.engine.protocols import ChatRequest, Completion
 
-from . import answers, judging
+from . import answers, judging, people
 from .lexicon import lower_first
 from .patterns import Angle
 from .questions import Candidate, questions
@@ -218,10 +218,12 @@ def _answer(request: ChatRequest, chance: random.Random) -> str:
 
 def _judge(request: ChatRequest, chance: random.Random) -> str:
     prompt = "\n".join(turn.content for turn in request.turns)
-    made = judging.marks(prompt, passages(request))
+    found = passages(request)
+    made = judging.marks(prompt, found)
     if request.schema is None:
         return "\n".join(f"{name}: {mark.score} ({mark.feedback})" for name, mark in made.items())
-    return json.dumps(judging.filled(request.schema, made), ensure_ascii=False)
+    bad = judging.first_bad(prompt, found)
+    return json.dumps(judging.filled(request.schema, made, bad), ensure_ascii=False)
 
 
 def _correspondent_prompt(request: ChatRequest, chance: random.Random) -> str:
@@ -234,6 +236,10 @@ def _correspondent_prompt(request: ChatRequest, chance: random.Random) -> str:
     return _CORRESPONDENT.format(described=f"“{described}”", topics=named)
 
 
+def _personas(request: ChatRequest, chance: random.Random) -> str:
+    return people.personas(passages(request), _persona(request), chance)
+
+
 def _test(request: ChatRequest, chance: random.Random) -> str:
     return "The offline model answers. It needs no key and no network, and it only rearranges what your passages say."
 
@@ -243,6 +249,7 @@ _REPLIES: dict[str, Callable[[ChatRequest, random.Random], str]] = {
     "question": _question,
     "answer": _answer,
     "judge": _judge,
+    "persona": _personas,
     "correspondent_prompt": _correspondent_prompt,
     "test": _test,
 }

@@ -19,10 +19,11 @@ from .exports import Export
 from .people import Activity, ApiToken, Membership, Project, Role, User
 from .personas import Persona, PersonaVersion, Prompt, PromptRole, PromptVersion
 from .quality import Criterion, Grade
+from .reports import Report
 
 __all__ = [
     "Activity", "AdoptedCollection", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Criterion", "Document",
     "Export", "Grade", "Judgement", "Label", "Labelling", "Membership", "Note", "Origin", "Passage", "Persona",
-    "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Review", "Role", "SourceFile", "Status",
-    "User", "Version",
+    "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Report", "Review", "Role",
+    "SourceFile", "Status", "User", "Version",
 ]  # fmt: skip

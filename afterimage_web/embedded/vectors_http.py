@@ -171,7 +171,7 @@ def _described(collection: Collection) -> wire.Body:
         "points_count": info.points_count,
         "indexed_vectors_count": info.indexed_vectors_count,
         "segments_count": info.segments_count,
-        "config": {"params": collection.schema, **EDGE_DEFAULTS},
+        "config": {"params": wire.described(collection.schema), **EDGE_DEFAULTS},
         "payload_schema": {
             field: {"data_type": DATA_TYPES[str(index.data_type)], "points": index.points}
             for field, index in info.payload_schema.items()

@@ -29,6 +29,8 @@ INDEX_TYPES = {
 }
 LARGEST_SIZE = 65_536
 """Dimensions of a dense vector, as in Qdrant."""
+UNNAMED = ""
+"""Under this name Qdrant keeps the vector of a collection that has one and gave it no name."""
 RRF_K = 2
 """Qdrant's own default: a point scores 1 / (2 + rank), ranks counted from 0, summed over the fused lists."""
 
@@ -64,18 +66,28 @@ def only(body: Body, *known: str) -> Body:
 
 
 def schema_of(body: Body) -> Body:
-    """The vectors that a collection is created with: {"vectors": {name: {size, distance}}, "sparse_vectors": {...}}."""
+    """The vectors that a collection is created with: {"vectors": {name: {size, distance}}, "sparse_vectors": {...}}.
+
+    The one vector of {"vectors": {size, distance}} has the name UNNAMED.
+    """
     body = only(body, "vectors", "sparse_vectors")
     dense = body.get("vectors", {})
     if "size" in dense:
-        raise Refused("The embedded vector process names every vector: give vectors as {name: {size, distance}}")
+        dense = {UNNAMED: dense}
     for name, params in dense.items():
         if not 1 <= params["size"] <= LARGEST_SIZE:
-            raise Refused(f"Wrong input: the size of vector {name} must lie between 1 and {LARGEST_SIZE}")
+            raise Refused(
+                f"Wrong input: the size of vector {name or 'of the collection'} must lie between 1 and {LARGEST_SIZE}"
+            )
     return {
         "vectors": {name: only(params, "size", "distance") for name, params in dense.items()},
         "sparse_vectors": {name: only(params, "modifier") for name, params in body.get("sparse_vectors", {}).items()},
     }
+
+
+def described(schema: Body) -> Body:
+    """The vectors of a collection as a request for it named them."""
+    return {**schema, "vectors": schema["vectors"].get(UNNAMED, schema["vectors"])}
 
 
 def edge_config(schema: Body) -> edge.EdgeConfig:
@@ -108,14 +120,27 @@ def field_index(body: Body) -> edge.UpdateOperation:
 
 def points(body: Body, schema: Body) -> list[edge.Point]:
     """Every point of an upsert, checked against the collection's vectors: Edge would apply half of a bad batch."""
-    return [_point(point, schema) for point in only(body, "points")["points"]]
+    body = only(body, "points", "batch")
+    return [_point(point, schema) for point in (_columns(body["batch"]) if "batch" in body else body["points"])]
+
+
+def _columns(batch: Body) -> list[Body]:
+    """The points of {"ids": [...], "vectors": [...] or {name: [...]}, "payloads": [...]}."""
+    batch = only(batch, "ids", "vectors", "payloads")
+    vectors = batch["vectors"]
+    if isinstance(vectors, dict):
+        vectors = [dict(zip(vectors, row, strict=True)) for row in zip(*vectors.values(), strict=True)]
+    payloads = batch.get("payloads") or [None] * len(batch["ids"])
+    return [
+        {"id": identity, "vector": vector, "payload": payload}
+        for identity, vector, payload in zip(batch["ids"], vectors, payloads, strict=True)
+    ]
 
 
 def _point(point: Body, schema: Body) -> edge.Point:
     point = only(point, "id", "vector", "payload")
-    if isinstance(point["vector"], list):
-        raise Refused("Wrong input: Not existing vector name error: ")
-    vectors = {name: _stored(name, vector, schema) for name, vector in point["vector"].items()}
+    given = {UNNAMED: point["vector"]} if isinstance(point["vector"], list) else point["vector"]
+    vectors = {name: _stored(name, vector, schema) for name, vector in given.items()}
     return edge.Point(point_id(point["id"]), vectors, point.get("payload", {}))
 
 

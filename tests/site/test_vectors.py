@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -18,55 +17,7 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 
 from afterimage_web.embedded.vectors_store import OPTIMIZE_AFTER
 from datasets.index import IndexedPassage, IndexFault, PassageIndex, connect
-
-
-class Vectors:
-    """A vector process on a folder of its own, which can be ended and started again."""
-
-    def __init__(self, folder: Path) -> None:
-        self.data = folder / "data"
-        self.socket = folder / "vectors.sock"
-        self.process = self.start()
-
-    @property
-    def url(self) -> str:
-        return f"unix://{self.socket}"
-
-    def start(self) -> subprocess.Popen[str]:
-        self.process = launch(self.data, self.socket)
-        deadline = time.monotonic() + 30
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(self.socket))) as probe:
-            while time.monotonic() < deadline and self.process.poll() is None:
-                try:
-                    assert probe.get("http://vectors/readyz").status_code == 200
-                    return self.process
-                except httpx.TransportError:
-                    time.sleep(0.02)
-        raise AssertionError(self.process.communicate(timeout=1))
-
-    def kill(self) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> int:
-        self.process.terminate()
-        return self.process.wait(5)
-
-    def shards(self, collection: str) -> list[str]:
-        return sorted(path.name for path in (self.data / "collections" / collection).glob("shard-*"))
-
-
-def launch(data: Path, socket: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "afterimage_web.embedded.vectors", "--data", data, "--socket", socket]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-
-
-def refusal(data: Path, socket: Path) -> str:
-    """What a process that must not start says."""
-    process = launch(data, socket)
-    _, said = process.communicate(timeout=30)
-    assert process.returncode == 1
-    return said
+from tests.site.vectors_process import Vectors, refusal
 
 
 @pytest.fixture
@@ -251,6 +202,45 @@ async def test_a_malformed_body_is_the_senders_fault(qdrant: AsyncQdrantClient, 
         response = await raw.post("http://vectors/collections/a/points/query", content=body)
     assert response.status_code == 400
     assert response.json()["status"]["error"].startswith("Format error in JSON body")
+
+
+async def test_a_collection_may_have_one_vector_without_a_name(qdrant: AsyncQdrantClient) -> None:
+    await qdrant.create_collection("a", models.VectorParams(size=2, distance=models.Distance.DOT))
+    first, second = str(uuid.uuid4()), str(uuid.uuid4())
+    payloads = [{"page_content": "one", "metadata": {"source": "x"}}, {"page_content": "two"}, {}]
+    batch = models.Batch(ids=[7, first, second], vectors=[[1.0, 0.0], [0.0, 1.0], [1.0, 2.0]], payloads=payloads)
+    await qdrant.upsert("a", batch)
+    params = (await qdrant.get_collection("a")).config.params
+    assert (params.vectors.size, params.vectors.distance) == (2, models.Distance.DOT)
+    found = (await qdrant.query_points("a", query=[0.0, 1.0], score_threshold=0.5)).points
+    assert [(each.id, each.score) for each in found] == [(second, 2.0), (first, 1.0)]
+    [record] = await qdrant.retrieve("a", [7], with_vectors=True)
+    assert (record.vector, record.payload) == ([1.0, 0.0], payloads[0])
+    [bare] = await qdrant.retrieve("a", [7], with_payload=["metadata.source"])
+    assert bare.payload == {"metadata": {"source": "x"}}
+    with pytest.raises(UnexpectedResponse, match="expected dim: 2, got 1"):
+        await qdrant.upsert("a", [models.PointStruct(id=1, vector=[1.0])])
+
+
+async def test_a_collection_of_named_vectors_is_filled_by_columns_and_read_page_by_page(
+    qdrant: AsyncQdrantClient,
+) -> None:
+    vectors = {
+        "title": models.VectorParams(size=1, distance=models.Distance.EUCLID),
+        "text": models.VectorParams(size=2, distance=models.Distance.COSINE),
+    }
+    await qdrant.create_collection("a", vectors)
+    names = [str(uuid.UUID(int=number)) for number in range(300)]
+    columns = {"title": [[float(n)] for n in range(300)], "text": [[1.0, float(n)] for n in range(300)]}
+    await qdrant.upsert("a", models.Batch(ids=names, vectors=columns, payloads=[{"n": n} for n in range(300)]))
+    page, following = await qdrant.scroll("a", limit=256)
+    rest, end = await qdrant.scroll("a", limit=256, offset=following)
+    assert [each.payload["n"] for each in (*page, *rest)] == list(range(300))
+    assert (len(page), end) == (256, None)
+    [nearest] = (await qdrant.query_points("a", query=[41.8], using="title", limit=1)).points
+    assert (nearest.id, nearest.score) == (names[42], pytest.approx(0.2, abs=1e-4))
+    with pytest.raises(UnexpectedResponse, match="Not existing vector name error"):
+        await qdrant.upsert("a", [models.PointStruct(id=1, vector=[1.0, 2.0])])
 
 
 # -- one process, nothing lost -------------------------------------------------------------------------------------------

@@ -186,4 +186,7 @@ SLOT_LEASE_SECONDS = int(os.environ.get("SLOT_LEASE_SECONDS", "30"))
 EMBEDDER = "generation.adapters.embedder_for"
 """Dotted name of `async (corpus_id) -> Embedder | None`: how the archive turns passages into dense vectors."""
 
+AFTERIMAGE_EXTENSIONS: dict[str, dict[str, str]] = {}
+"""What an installation adds to the press: a name and a dotted name, by kind. See docs/extending.md."""
+
 UNFOLD = {"SITE_TITLE": "AfterImage", "SITE_HEADER": "AfterImage", "SITE_URL": "/", "SHOW_VIEW_ON_SITE": False}

@@ -6,13 +6,16 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
-from datasets.schema import Operation
+from datasets.schema import Operation, Step, ToolSpec
 from generation.engine.protocols import ModelRole
 
 ROLE_OF: dict[Operation, ModelRole] = {
     "instruction": "instruction",
     "question": "correspondent",
     "answer": "respondent",
+    "improve": "respondent",
+    "row": "respondent",
+    "tool_result": "correspondent",
     "judge": "judge",
 }
 
@@ -44,6 +47,16 @@ class FrozenModel(Part):
         return (self.prompt_price * prompt_tokens + self.completion_price * completion_tokens) / 1_000_000
 
 
+class FrozenCriterion(Part):
+    """A criterion of the project, as the judge is told of it."""
+
+    id: int
+    name: str
+    description: str
+    weight: float = 1.0
+    needs_passages: bool = False
+
+
 class Expected(Part):
     """What one conversation was reckoned to take when the run was launched: tokens in all, and money."""
 
@@ -59,7 +72,17 @@ class Frozen(Part):
     instruction: FrozenText | None = None
     personas: dict[int, FrozenText] = {}
     models: dict[ModelRole, FrozenModel]
+    second: FrozenModel | None = None
+    """The other model of preference pairs."""
+    tools: tuple[ToolSpec, ...] = ()
+    criteria: tuple[FrozenCriterion, ...] = ()
 
     @property
     def offline(self) -> bool:
-        return any(model.offline for model in self.models.values())
+        return any(model.offline for model in self.models.values()) or bool(self.second and self.second.offline)
+
+    def spoken_by(self, step: Step) -> FrozenModel:
+        """The model that a call went to."""
+        if self.second and step.model == self.second.model and step.operation == "answer":
+            return self.second
+        return self.models[ROLE_OF[step.operation]]

@@ -6,22 +6,50 @@ import random
 from collections.abc import Sequence
 
 from datasets.models import Passage
-from datasets.schema import Source
+from datasets.schema import Source, ToolSpec
 from generation.engine.protocols import Brief, PersonaSketch
+from generation.engine.recipe import Recipe, ToolDialogs
 from generation.frozen import Frozen
 from generation.models import Run, Slot
 
 
-def briefs_for(run: Run, frozen: Frozen, slots: Sequence[Slot]) -> list[Brief]:
+def briefs_for(run: Run, spec: Recipe, frozen: Frozen, slots: Sequence[Slot]) -> list[Brief]:
     """One brief a slot, in order. A passage that has been replaced since the launch gives way to another of the corpus."""
     sources = _sources({pk for slot in slots for pk in slot.context})
-    return [_brief(frozen, slot, _contexts(run, slot, sources)) for slot in slots]
+    return [_brief(spec, frozen, slot, _contexts(run, slot, sources)) for slot in slots]
 
 
-def _brief(frozen: Frozen, slot: Slot, contexts: tuple[Source, ...]) -> Brief:
+def _brief(spec: Recipe, frozen: Frozen, slot: Slot, contexts: tuple[Source, ...]) -> Brief:
     persona = frozen.personas.get(slot.persona_id) if slot.persona_id else None
-    sketch = PersonaSketch(name=persona.name, description=persona.text) if persona else None
-    return Brief(seed=slot.seed, turns=slot.turns, contexts=contexts, persona=sketch)
+    return Brief(
+        seed=slot.seed,
+        turns=slot.turns,
+        contexts=contexts,
+        persona=PersonaSketch(name=persona.name, description=persona.text) if persona else None,
+        slot=slot.pk or 0,
+        questions=spec.questions.batch if slot.leads and slot.index % spec.questions.batch == 0 else 1,
+        opening=slot.opening,
+        scenario=_scenario(spec, slot.batch),
+        tools=_tools(spec, frozen, slot.batch),
+    )
+
+
+def _scenario(spec: Recipe, batch: int) -> str:
+    """One situation after the other, batch by batch, in an order that the seed shuffles anew each round."""
+    scenarios = spec.questions.scenarios
+    if not scenarios:
+        return ""
+    round_, place = divmod(batch, len(scenarios))
+    order = random.Random(f"{spec.seed} scenarios {round_}").sample(range(len(scenarios)), len(scenarios))  # noqa: S311
+    return scenarios[order[place]]
+
+
+def _tools(spec: Recipe, frozen: Frozen, batch: int) -> tuple[ToolSpec, ...]:
+    """Those that one batch is offered, drawn by the run's seed."""
+    if not isinstance(spec.product, ToolDialogs):
+        return ()
+    chance = random.Random(f"{spec.seed} tools {batch}")  # noqa: S311 - a draw, not a secret
+    return tuple(chance.sample(frozen.tools, min(spec.product.sample, len(frozen.tools))))
 
 
 def _contexts(run: Run, slot: Slot, sources: dict[int, Source]) -> tuple[Source, ...]:

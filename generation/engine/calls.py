@@ -21,14 +21,34 @@ class Calls:
         self._asked = 0
         self._texts: dict[str, int] = {}
         self._steps: list[Step] = []
+        self._paid: list[Step] = []
 
     @property
-    def steps(self) -> tuple[Step, ...]:
-        return tuple(self._steps)
+    def paid(self) -> tuple[Step, ...]:
+        """Every call that was made, those of forks included."""
+        return tuple(self._paid)
 
     @property
     def trace(self) -> Trace:
-        return Trace(texts=tuple(self._texts), steps=self.steps)
+        return Trace(texts=tuple(self._texts), steps=tuple(self._steps))
+
+    @classmethod
+    def after(cls, trace: Trace, seed: int) -> Calls:
+        """A record that goes on after `trace`, whose calls were paid for elsewhere."""
+        calls = cls(seed)
+        calls._texts = {text: index for index, text in enumerate(trace.texts)}
+        calls._steps = list(trace.steps)
+        return calls
+
+    def fork(self, kept: int, branch: int) -> Calls:
+        """The record of another attempt, which keeps the first `kept` messages and the calls that wrote them.
+
+        Every `branch` asks under seeds of its own.
+        """
+        fork = Calls(self._seed + branch * 7_919, tries=self._tries)
+        fork._asked, fork._paid, fork._texts = self._asked, self._paid, dict(self._texts)
+        fork._steps = [step for step in self._steps if step.message is not None and step.message < kept]
+        return fork
 
     async def ask(
         self,
@@ -75,20 +95,20 @@ class Calls:
     def _keep(
         self, completion: Completion, request: ChatRequest, message: int | None, sources: tuple[Source, ...]
     ) -> None:
-        self._steps.append(
-            Step(
-                operation=request.operation,
-                model=completion.model,
-                request=tuple((turn.role, self._index(turn.content)) for turn in request.turns),
-                reply=self._index(completion.text),
-                message=message,
-                prompt_tokens=completion.prompt_tokens,
-                completion_tokens=completion.completion_tokens,
-                latency_ms=round(completion.latency * 1000),
-                tries=completion.tries,
-                sources=sources,
-            )
+        step = Step(
+            operation=request.operation,
+            model=completion.model,
+            request=tuple((turn.role, self._index(turn.content)) for turn in request.turns),
+            reply=self._index(completion.text),
+            message=message,
+            prompt_tokens=completion.prompt_tokens,
+            completion_tokens=completion.completion_tokens,
+            latency_ms=round(completion.latency * 1000),
+            tries=completion.tries,
+            sources=sources,
         )
+        self._steps.append(step)
+        self._paid.append(step)
 
     def _index(self, text: str) -> int:
         return self._texts.setdefault(text, len(self._texts))

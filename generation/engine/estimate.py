@@ -7,21 +7,27 @@ With N conversations and T turns each, T uniform on 1..M, so that E[T] = (M+1)/2
 - history: answer j is given j questions and j-1 answers, question j+1 is given j of each. Summed over a dialog that is
   T(T+1)/2 questions and T(T-1)/2 answers for the respondent, T(T-1)/2 of each for the correspondent, with
   E[T(T+1)/2] = (M+1)(M+2)/6 and E[T(T-1)/2] = (M-1)(M+1)/6.
+- a batch of B first questions is written by one call: N/B calls of the instruction writer.
+- a structured row is one call of the respondent and none of the correspondent. A dialog with tools has the respondent
+  ask once more a turn, and one result written by the correspondent's model.
+- a preference pair of R answers has R - 1 last answers more, and each of the R is judged.
+- an attempt at improving costs at most a whole dialog without its instruction; how many there are is not known before,
+  so they are reckoned apart, as the most that they can be.
 - every request also carries its system prompt: the user's own, our rules, and the passages where a role is given them.
 - time: all calls at their latency through `concurrency` lines, or the longest single dialog where that is more.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from datasets.schema import Dialog, Message, Source
 
 from . import prompts
-from .protocols import ModelRole, Turn
-from .recipe import Recipe
+from .protocols import Brief, ModelRole, Turn
+from .recipe import Pairs, Recipe, Rows, ToolDialogs
 
 CHARS_PER_TOKEN = 4.0
 """Of English prose in common tokenizers. Other scripts take more tokens."""
@@ -68,6 +74,8 @@ class Estimate:
     completion_tokens: int
     cost: Decimal
     seconds: float
+    improving: RoleEstimate | None = None
+    """The most that attempts at improving can add; None where the recipe has none."""
 
     @property
     def tokens(self) -> int:
@@ -88,17 +96,38 @@ class _Expected:
         return cls((most + 1) / 2, (most - 1) / 2, (most + 1) * (most + 2) / 6, (most - 1) * (most + 1) / 6)
 
 
-def estimate(recipe: Recipe, texts: Texts, speeches: Mapping[ModelRole, Speech]) -> Estimate:
-    """`speeches` has every role of `recipe.models`; KeyError otherwise."""
+def estimate(recipe: Recipe, texts: Texts, speeches: Mapping[ModelRole, Speech], slots: int) -> Estimate:
+    """For so many `slots`. `speeches` has every role that speaks; KeyError otherwise."""
     loads = _loads(recipe, texts)
-    roles = {role: _priced(recipe.conversations, load, speeches[role]) for role, load in loads.items()}
+    roles = {role: _priced(slots, load, speeches[role]) for role, load in loads.items()}
+    total = _sum(roles.values())
     return Estimate(
         roles=roles,
-        calls=round(sum(role.calls for role in roles.values())),
-        prompt_tokens=round(sum(role.prompt_tokens for role in roles.values())),
-        completion_tokens=round(sum(role.completion_tokens for role in roles.values())),
-        cost=sum((role.cost for role in roles.values()), Decimal(0)),
-        seconds=_seconds(recipe, loads, speeches),
+        calls=round(total.calls),
+        prompt_tokens=round(total.prompt_tokens),
+        completion_tokens=round(total.completion_tokens),
+        cost=total.cost,
+        seconds=_seconds(recipe, loads, speeches, slots),
+        improving=_improving(recipe, roles),
+    )
+
+
+def _sum(parts: Iterable[RoleEstimate]) -> RoleEstimate:
+    parts = list(parts)
+    return RoleEstimate(
+        calls=sum(part.calls for part in parts),
+        prompt_tokens=sum(part.prompt_tokens for part in parts),
+        completion_tokens=sum(part.completion_tokens for part in parts),
+        cost=sum((part.cost for part in parts), Decimal(0)),
+    )
+
+
+def _improving(recipe: Recipe, roles: Mapping[ModelRole, RoleEstimate]) -> RoleEstimate | None:
+    if recipe.improve is None:
+        return None
+    once, times = _sum(role for name, role in roles.items() if name != "instruction"), recipe.improve.attempts
+    return RoleEstimate(
+        times * once.calls, times * once.prompt_tokens, times * once.completion_tokens, times * once.cost
     )
 
 
@@ -110,6 +139,12 @@ class _Load:
     prompt: float
     completion: float
 
+    def times(self, factor: float) -> _Load:
+        return _Load(self.calls * factor, self.prompt * factor, self.completion * factor)
+
+    def plus(self, other: _Load) -> _Load:
+        return _Load(self.calls + other.calls, self.prompt + other.prompt, self.completion + other.completion)
+
 
 def _loads(recipe: Recipe, texts: Texts) -> dict[ModelRole, _Load]:
     passages = recipe.contexts if recipe.corpus is not None else 0
@@ -119,7 +154,7 @@ def _loads(recipe: Recipe, texts: Texts) -> dict[ModelRole, _Load]:
     answer = TYPICAL_REPLY["respondent"] + MESSAGE_TOKENS
     sizes = _Sizes(texts)
     loads: dict[ModelRole, _Load] = {
-        "instruction": _load("instruction", 1, sizes.instruction(passages)),
+        "instruction": _load("instruction", 1 / recipe.questions.batch, sizes.instruction(passages)),
         "correspondent": _load(
             "correspondent", expected.follow_ups, sizes.correspondent(), expected.seen_answers * (question + answer)
         ),
@@ -130,9 +165,27 @@ def _loads(recipe: Recipe, texts: Texts) -> dict[ModelRole, _Load]:
             expected.seen_questions * question + expected.seen_answers * answer,
         ),
     }
-    if recipe.judge:
+    if "judge" in recipe.roles:
         seen = given * (expected.turns if recipe.retrieval.when == "answer" else 1)
         loads["judge"] = _load("judge", 1, sizes.judge(round(seen)), expected.turns * (question + answer))
+    return _of_product(recipe, loads, expected)
+
+
+def _of_product(recipe: Recipe, loads: dict[ModelRole, _Load], expected: _Expected) -> dict[ModelRole, _Load]:
+    """The loads of a plain dialog, made those of what the recipe makes."""
+    product = recipe.product
+    if isinstance(product, Rows):
+        del loads["correspondent"]
+        loads["respondent"] = loads["respondent"].times(1 / expected.turns)
+    elif isinstance(product, ToolDialogs):
+        results = _load("correspondent", expected.turns, 150)
+        loads["correspondent"] = loads["correspondent"].plus(results)
+        loads["respondent"] = loads["respondent"].times(2)
+    elif isinstance(product, Pairs):
+        further = loads["respondent"].times((product.answers - 1) / expected.turns)
+        loads["respondent"] = loads["respondent"].plus(further)
+        if "judge" in loads:
+            loads["judge"] = loads["judge"].times(product.answers)
     return loads
 
 
@@ -154,9 +207,11 @@ def _priced(conversations: int, load: _Load, speech: Speech) -> RoleEstimate:
     return RoleEstimate(conversations * load.calls, prompt, completion, cost.quantize(Decimal("0.000001")))
 
 
-def _seconds(recipe: Recipe, loads: Mapping[ModelRole, _Load], speeches: Mapping[ModelRole, Speech]) -> float:
-    lines = min(recipe.concurrency, recipe.conversations)
-    spread = recipe.conversations * sum(load.calls * speeches[role].latency for role, load in loads.items()) / lines
+def _seconds(
+    recipe: Recipe, loads: Mapping[ModelRole, _Load], speeches: Mapping[ModelRole, Speech], slots: int
+) -> float:
+    lines = max(1, min(recipe.concurrency, slots))
+    spread = slots * sum(load.calls * speeches[role].latency for role, load in loads.items()) / lines
     most = {"instruction": 1, "correspondent": recipe.max_turns - 1, "respondent": recipe.max_turns, "judge": 1}
     return max(spread, sum(most[role] * speeches[role].latency for role in loads))
 
@@ -168,7 +223,8 @@ class _Sizes:
     texts: Texts
 
     def instruction(self, passages: int) -> float:
-        turns = prompts.first_question("x" * self.texts.instruction, "x" * self.texts.correspondent, None, (), 0)
+        brief = Brief(seed=0, turns=1)
+        turns = prompts.first_question("x" * self.texts.instruction, "x" * self.texts.correspondent, brief, ())
         return _tokens(turns) + self._passages(passages) + self._persona()
 
     def correspondent(self) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeVar
 
-from datasets.schema import Dialog, Message, Operation, Role, Score, Source, Step
+from datasets.schema import Dialog, Message, Operation, Role, Score, Source, Step, ToolSpec
 
 ModelRole = Literal["instruction", "correspondent", "respondent", "judge"]
 Reply = TypeVar("Reply")
@@ -101,6 +101,18 @@ class Brief:
     turns: int
     contexts: tuple[Source, ...] = ()
     persona: PersonaSketch | None = None
+    slot: int = 0
+    """By which `Openings` knows the dialog."""
+    questions: int = 1
+    """How many first messages are asked for at once; the others go to dialogs of the same batch."""
+    opening: str = ""
+    """The first message, where it has been written already."""
+    avoid: tuple[str, ...] = ()
+    """First messages that were too near to others of the run."""
+    scenario: str = ""
+    """The situation that the user is in."""
+    tools: tuple[ToolSpec, ...] = ()
+    """What the respondent may ask for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +123,19 @@ class Instruction:
 
 
 class InstructionGenerator(Protocol):
-    async def propose(self, brief: Brief, calls: CallLog) -> Instruction: ...
+    async def propose(self, brief: Brief, calls: CallLog) -> Sequence[Instruction]:
+        """Up to `brief.questions` first messages, at least one; none near those to `brief.avoid`."""
+        ...
+
+
+class Openings(Protocol):
+    """The first messages of a run, of which no two are nearly alike."""
+
+    async def admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:
+        """The first of `proposed` that is near no other, now this dialog's; further new ones go to its batch.
+
+        None when none is new."""
+        ...
 
 
 class Retriever(Protocol):
@@ -134,6 +158,16 @@ class PromptModifier(Protocol):
         ...
 
 
+class Respondent(Protocol):
+    """The assistant that is imitated."""
+
+    async def answer(
+        self, prompt: ModifiedPrompt, messages: Sequence[Message], brief: Brief, calls: CallLog, operation: Operation
+    ) -> tuple[Message, ...]:
+        """What follows `messages`, which end with the user's: one answer, with any use of tools that led to it."""
+        ...
+
+
 class Simulator(Protocol):
     """The correspondent: a simulated user."""
 
@@ -144,7 +178,10 @@ class Simulator(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What an evaluator said of a dialog. `overall` is from 0 to 1; `error` says why there is none."""
+    """What an evaluator said of a dialog. `overall` is from 0 to 1; `error` says why there is none.
+
+    `first_bad` is the index of the first message that has to be mended, where the evaluator named one.
+    """
 
     evaluator: str
     model: str
@@ -152,6 +189,8 @@ class Verdict:
     overall: float | None
     feedback: str = ""
     error: str = ""
+    grade: str = ""
+    first_bad: int | None = None
 
 
 class Evaluator(Protocol):
@@ -178,15 +217,78 @@ class CallLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a dialog stands when a hook is called."""
+
+    brief: Brief
+    messages: tuple[Message, ...]
+    prompt: str
+    """The respondent's system prompt; empty until it is known."""
+
+    @property
+    def answered(self) -> int:
+        """Turns that are complete."""
+        return sum(message.role == "assistant" and not message.tool_calls for message in self.messages)
+
+
+class TurnHooks(Protocol):
+    """Told of each step of each dialog. Hooks observe; what they raise fails the dialog.
+
+    The first question of a dialog comes from the instruction generator: only `after_question` is called for it.
+    """
+
+    async def before_question(self, moment: Moment) -> None: ...
+
+    async def after_question(self, moment: Moment) -> None: ...
+
+    async def before_answer(self, moment: Moment) -> None: ...
+
+    async def after_answer(self, moment: Moment) -> None: ...
+
+
 # -- outcomes -------------------------------------------------------------------------------------------------------
 
 FailureKind = Literal["fatal", "transient", "dialog"]
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Attempt:
+    """One state of a dialog: the first, one improved after a verdict, or one of several alternatives."""
+
     dialog: Dialog
-    verdicts: tuple[Verdict, ...] = ()
+    verdict: Verdict | None = None
+    origin: Literal["generated", "improved", "alternative"] = "generated"
+    parent: int | None = None
+    """Index of the attempt that it was made from."""
+    label: str = ""
+    """How it differs from its siblings, in a word or two."""
+
+    @property
+    def overall(self) -> float | None:
+        return self.verdict.overall if self.verdict else None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A dialog, with every attempt at it. `steps` are the calls of all of them."""
+
+    attempts: tuple[Attempt, ...]
+    steps: tuple[Step, ...] = ()
+
+    @property
+    def best(self) -> int:
+        """Index of the attempt with the highest score; the earliest of equals, and unjudged ones come last."""
+        scores = [-1.0 if attempt.overall is None else attempt.overall for attempt in self.attempts]
+        return scores.index(max(scores))
+
+    @property
+    def dialog(self) -> Dialog:
+        return self.attempts[self.best].dialog
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return self.attempts[self.best].verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +348,12 @@ class Desk(Protocol):
     async def release(self, jobs: Sequence[Job]) -> None:
         """Give unfinished jobs back, to be claimed again."""
         ...
+
+
+class Maker(Protocol):
+    """What makes the dialogs of a run. Never raises but for cancellation."""
+
+    async def make(self, brief: Brief) -> Outcome: ...
 
 
 Produce = Callable[[Job], Awaitable[Outcome]]

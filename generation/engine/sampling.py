@@ -10,9 +10,14 @@ from random import Random
 
 @dataclass(frozen=True, slots=True)
 class SlotPlan:
-    """One slot: `contexts` and `persona` are what was dealt to it of `passages` and `personas`."""
+    """One slot: `contexts` and `persona` are what was dealt to its batch of `passages` and `personas`.
+
+    The first slot of a batch leads: its question is written together with those of the others.
+    """
 
     index: int
+    batch: int
+    leads: bool
     seed: int
     turns: int
     contexts: tuple[int, ...]
@@ -27,24 +32,43 @@ def plan(
     passages: Sequence[int] = (),
     contexts: int = 1,
     personas: Sequence[int] = (),
+    batch: int = 1,
 ) -> Iterator[SlotPlan]:
     """`n` slots, the same for the same arguments, and the first of a longer plan.
 
     Numbers of turns (1 to `max_turns`), passages and personas are dealt like cards: none comes again before all others
-    have come as often. A slot has `contexts` passages, all different, or all there are when there are fewer.
+    have come as often. A slot has `contexts` passages, all different, or all there are when there are fewer; so many as
+    `batch` slots have the same ones, and the same persona.
     Raises ValueError when a number is out of range. Plans of millions of slots need not be held in memory at once.
     """
-    if n < 0 or max_turns < 1 or contexts < 0:
-        raise ValueError("A plan needs n >= 0, max_turns >= 1 and contexts >= 0.")
+    if n < 0 or max_turns < 1 or contexts < 0 or batch < 1:
+        raise ValueError("A plan needs n >= 0, max_turns >= 1, contexts >= 0 and batch >= 1.")
     seeds = _chance(seed, "seeds")
     turns = _deal(range(1, max_turns + 1), 1, _chance(seed, "turns"))
     hands = _deal(passages, contexts, _chance(seed, "passages"))
     casting = _deal(personas, 1, _chance(seed, "personas"))
-    slots = zip(turns, hands, casting, strict=False)
+    batches = ((hand, cast) for hand, cast in zip(hands, casting, strict=False) for _ in range(batch))
     return (
-        SlotPlan(index, seeds.getrandbits(31), length, hand, cast[0] if cast else None)
-        for index, ((length,), hand, cast) in enumerate(islice(slots, n))
+        SlotPlan(
+            index=index,
+            batch=index // batch,
+            leads=index % batch == 0,
+            seed=seeds.getrandbits(31),
+            turns=length,
+            contexts=hand,
+            persona=cast[0] if cast else None,
+        )
+        for index, ((length,), (hand, cast)) in enumerate(islice(zip(turns, batches, strict=False), n))
     )
+
+
+def slots_for_visits(passages: int, visits: int, *, contexts: int = 1, batch: int = 1) -> int:
+    """How many slots ask about each of so many passages `visits` times.
+
+    A slot asks about `contexts` passages. Where the numbers do not go even, the last batch asks about some once more.
+    """
+    each = min(contexts, passages) * batch
+    return -(-passages * visits // each) * batch if each else 0
 
 
 def _chance(seed: int, purpose: str) -> Random:

@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from pydantic import ValidationError
 
 from datasets.models import Project, PromptRole
+from generation.engine.judging import Judging
 from generation.engine.protocols import ModelRole
 from generation.engine.recipe import Budget, ModelChoice, Recipe, Retrieval
 from generation.models.endpoints import OFFLINE
@@ -171,11 +172,12 @@ class RecipeForm(forms.Form):
                 instruction_prompt=_pk(cleaned["instruction_prompt"]),
                 personas=tuple(sorted(persona.pk for persona in cleaned["personas"])),
                 models={role: self._choice(role, cleaned) for role in roles},
+                judge=Judging() if cleaned["judge"] else None,
                 retrieval=retrieval,
                 budget=Budget(tokens=cleaned["budget_tokens"], money=cleaned["budget_money"]),
                 **{
                     name: cleaned[name]
-                    for name in ("conversations", "max_turns", "contexts", "judge", "concurrency", "seed")
+                    for name in ("conversations", "max_turns", "contexts", "concurrency", "seed")
                 },
             )
         except ValidationError as error:
@@ -225,9 +227,10 @@ def initial_from(recipe: Recipe) -> dict[str, Any]:
         "budget_tokens": recipe.budget.tokens,
         "budget_money": recipe.budget.money,
         "personas": list(recipe.personas),
+        "judge": recipe.judge is not None,
     }
     for name in ("corpus", "respondent_prompt", "correspondent_prompt", "instruction_prompt", "conversations",
-                 "max_turns", "contexts", "judge", "concurrency", "seed"):  # fmt: skip
+                 "max_turns", "contexts", "concurrency", "seed"):  # fmt: skip
         initial[name] = getattr(recipe, name)
     for role, choice in recipe.models.items():
         same = (choice.endpoint, choice.model) == (main.endpoint, main.model)

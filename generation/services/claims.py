@@ -14,6 +14,8 @@ from django.utils import timezone
 
 from generation.models import Run, Slot
 
+from .openings import free_waiting
+
 LEASE = timedelta(seconds=settings.SLOT_LEASE_SECONDS)
 MAX_ATTEMPTS = 3
 """How often a slot is begun before it counts as failed."""
@@ -24,6 +26,7 @@ CLAIM = """
     WITH free AS (
         SELECT id FROM generation_slot
         WHERE run_id = %(run)s AND state = 'pending' AND (not_before IS NULL OR not_before <= now())
+          AND (leads OR opening <> '')
           AND EXISTS (SELECT 1 FROM generation_run WHERE id = %(run)s AND state = 'running')
         ORDER BY index LIMIT %(limit)s FOR UPDATE SKIP LOCKED
     )
@@ -72,5 +75,6 @@ def reopen_lost_claims() -> int:
         slot.state, slot.lease_token, slot.lease_until = Slot.State.FAILED, None, None
         slot.error_kind, slot.error = "dialog", f"The worker died {slot.attempts} times while making this conversation."
         slot.save()
+        free_waiting(slot)
         Run.objects.filter(pk=slot.run_id).update(slots_failed=F("slots_failed") + 1)
     return Slot.objects.filter(lost).update(state=Slot.State.PENDING, lease_token=None, lease_until=None)

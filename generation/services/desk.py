@@ -16,12 +16,13 @@ from django.db import InterfaceError, OperationalError, connections
 from generation.adapters.briefs import briefs_for
 from generation.engine import stopping
 from generation.engine.protocols import Failed, Job, Landing, Orders
-from generation.engine.recipe import Budget
+from generation.engine.recipe import Budget, Recipe
 from generation.frozen import Frozen
 from generation.models import Run, Slot
 
 from . import claims, pullers, runs
 from .landing import land
+from .stopping import StoppingFacts
 
 Result = TypeVar("Result")
 RENEW_EVERY = claims.LEASE.total_seconds() / 3
@@ -44,6 +45,8 @@ class DatabaseDesk:
         self._began = self._renewed = time.monotonic()
         self._failures = stopping.FailureRules()
         self._outcomes: deque[str | None] = deque(maxlen=self._failures.window)
+        self._spec = Recipe.model_validate(run.spec)
+        self._rules = StoppingFacts(run, self._spec)
 
     async def claim(self, limit: int) -> Sequence[Job]:
         return await self._in_thread(self._claim, limit)
@@ -75,7 +78,7 @@ class DatabaseDesk:
 
     def _claim(self, limit: int) -> list[Job]:
         slots = claims.claim_slots(run_id=self.run.pk, limit=limit)
-        briefs = briefs_for(self.run, self.frozen, slots)
+        briefs = briefs_for(self.run, self._spec, self.frozen, slots)
         jobs = [Job(slot.pk, str(slot.lease_token), brief) for slot, brief in zip(slots, briefs, strict=True)]
         self._held.update((job.slot, job.token) for job in jobs)
         return jobs
@@ -85,6 +88,7 @@ class DatabaseDesk:
         for landing in landings:
             self._held.pop(landing.job.slot, None)
             self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
+            self._rules.note(failed=isinstance(landing.outcome, Failed))
         if landed.fatal:
             runs.fail_run(run=self.run, reason=landed.fatal)
         if landed.made or landed.failed:
@@ -111,10 +115,12 @@ class DatabaseDesk:
 
     def _stop_if_due(self) -> None:
         reason = stopping.budget_reached(self._budget, self._spent) or self._failures.reason(self._outcomes)
+        reason = reason or self._rules.reason(self.run)
         if reason is None and not self._held and self._affordable(1) == 0:
             reason = "What is left of the budget does not pay for one more conversation."
         if reason:
             runs.stop_run(run=self.run, reason=reason)
+            self._rules.clear()
             self._outcomes.clear()  # whoever resumes the run at once starts the count anew
 
     def _affordable(self, most: int) -> int:

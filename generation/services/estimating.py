@@ -8,6 +8,7 @@ from django.db.models.functions import Length
 from datasets.models import Passage, Project
 from generation.engine.estimate import Estimate, Speech, Texts, estimate
 from generation.engine.recipe import Recipe
+from generation.engine.sampling import slots_for_visits
 from generation.frozen import Frozen, FrozenModel
 from generation.models import Call
 
@@ -20,12 +21,22 @@ OFFLINE_LATENCY = 0.01
 
 def estimate_recipe(*, project: Project, spec: Recipe) -> Estimate:
     """Raises Refused when the recipe names what the project does not have."""
-    return estimate_frozen(project=project, spec=spec, frozen=freeze(project=project, spec=spec))
+    frozen = freeze(project=project, spec=spec)
+    passages = Passage.objects.filter(corpus=spec.corpus).count() if spec.visits else 0
+    return estimate_frozen(project=project, spec=spec, frozen=frozen, slots=slots_of(spec, passages))
 
 
-def estimate_frozen(*, project: Project, spec: Recipe, frozen: Frozen) -> Estimate:
+def slots_of(spec: Recipe, passages: int) -> int:
+    """How many conversations a run of the recipe promises: never more than what its passages are to be asked about."""
+    if not spec.visits:
+        return spec.most_conversations
+    enough = slots_for_visits(passages, spec.visits, contexts=spec.contexts, batch=spec.questions.batch)
+    return min(spec.most_conversations, enough)
+
+
+def estimate_frozen(*, project: Project, spec: Recipe, frozen: Frozen, slots: int) -> Estimate:
     speeches = {role: _speech(project, model) for role, model in frozen.models.items()}
-    return estimate(spec, _texts(spec, frozen), speeches)
+    return estimate(spec, _texts(spec, frozen), speeches, slots)
 
 
 def _texts(spec: Recipe, frozen: Frozen) -> Texts:

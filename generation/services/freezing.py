@@ -6,8 +6,7 @@ from django.db.models import QuerySet
 
 from datasets.models import Persona, Project, Prompt, PromptRole
 from datasets.services.errors import Refused
-from generation.engine.protocols import ModelRole
-from generation.engine.recipe import ModelChoice, Recipe
+from generation.engine.recipe import ModelChoice, Pairs, Recipe
 from generation.frozen import Frozen, FrozenModel, FrozenText
 from generation.models import Endpoint
 
@@ -21,7 +20,13 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
         instruction=_optional_prompt(project, spec.instruction_prompt, PromptRole.INSTRUCTION),
         personas=_personas(project.personas.filter(pk__in=spec.personas), spec),
         models={role: _model(project, role, choice) for role, choice in spec.models.items()},
+        second=_second(project, spec),
     )
+
+
+def _second(project: Project, spec: Recipe) -> FrozenModel | None:
+    chosen = spec.product.second if isinstance(spec.product, Pairs) else None
+    return _model(project, "second model", chosen) if chosen else None
 
 
 def _corpus_name(project: Project, spec: Recipe) -> str:
@@ -65,7 +70,7 @@ def describe(description: str, features: dict[str, object]) -> str:
     return "\n".join([description.strip(), *traits])
 
 
-def _model(project: Project, role: ModelRole, choice: ModelChoice) -> FrozenModel:
+def _model(project: Project, role: str, choice: ModelChoice) -> FrozenModel:
     endpoint: Endpoint | None = project.endpoints.filter(pk=choice.endpoint).first()
     if endpoint is None:
         raise Refused(f"The endpoint for the {role} is not in this project: choose another.", field="models")

@@ -6,20 +6,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F
 from django.utils import timezone
 
-from datasets.models import Conversation, Judgement, Origin, Version
-from datasets.schema import Dialog, Step
+from datasets.models import Conversation, Judgement, Version
+from datasets.schema import Step
 from datasets.services.conversations import opening_of, version_columns
 from datasets.text import clean, clean_json
-from generation.engine.protocols import Failed, Job, Landing, Made
-from generation.frozen import ROLE_OF, Frozen
+from generation.engine.protocols import Failed, Job, Landing, Made, Verdict
+from generation.frozen import Frozen
 from generation.models import Call, Run, Slot
 
 from .claims import MAX_ATTEMPTS
+from .openings import free_waiting
 
 RETRY_AFTER = timedelta(seconds=20)
 """How long a slot that failed for a passing reason waits for its next attempt, times the attempts so far."""
@@ -68,48 +70,77 @@ def _ids(model: type[Conversation | Version], count: int) -> list[int]:
 
 
 def _write_conversations(run: Run, frozen: Frozen, made: Sequence[tuple[Slot, Made]]) -> None:
+    """A conversation for each, with a version for each attempt at it, of which the best is the head."""
     if not made:
         return
-    keys = list(zip(_ids(Conversation, len(made)), _ids(Version, len(made)), strict=True))
-    rows = [(slot, outcome, *pair) for (slot, outcome), pair in zip(made, keys, strict=True)]
-    Conversation.objects.bulk_create(
-        _conversation(run, frozen, slot, outcome, pk, head) for slot, outcome, pk, head in rows
-    )
-    Version.objects.bulk_create(_version(outcome.dialog, pk, head) for _, outcome, pk, head in rows)
-    Judgement.objects.bulk_create(judgement for _, outcome, _, head in rows for judgement in _judgements(outcome, head))
-    _close({slot.pk: pk for slot, _, pk, _ in rows})
+    conversations = _ids(Conversation, len(made))
+    versions = iter(_ids(Version, sum(len(outcome.attempts) for _, outcome in made)))
+    rows = [
+        _Row(slot, outcome, pk, [next(versions) for _ in outcome.attempts])
+        for (slot, outcome), pk in zip(made, conversations, strict=True)
+    ]
+    Conversation.objects.bulk_create(_conversation(run, frozen, row) for row in rows)
+    Version.objects.bulk_create(version for row in rows for version in _versions(row))
+    Judgement.objects.bulk_create(judgement for row in rows for judgement in _judgements(row))
+    _close({row.slot.pk: row.pk for row in rows})
 
 
-def _conversation(run: Run, frozen: Frozen, slot: Slot, outcome: Made, pk: int, head: int) -> Conversation:
-    dialog = outcome.dialog
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A conversation to be written: its primary key, and those of its versions."""
+
+    slot: Slot
+    outcome: Made
+    pk: int
+    versions: list[int]
+
+
+def _conversation(run: Run, frozen: Frozen, row: _Row) -> Conversation:
+    dialog, verdict = row.outcome.dialog, row.outcome.verdict
     return Conversation(
-        pk=pk,
-        head_id=head,
+        pk=row.pk,
+        head_id=row.versions[row.outcome.best],
         project_id=run.project_id,
         batch_id=run.batch_id,
-        persona_id=slot.persona_id,
+        persona_id=row.slot.persona_id,
         opening=opening_of(dialog),
         turns=dialog.turns,
-        score=next((verdict.overall for verdict in outcome.verdicts), None),
+        score=verdict.overall if verdict else None,
         offline=frozen.offline,
     )
 
 
-def _version(dialog: Dialog, conversation: int, pk: int) -> Version:
-    return Version(pk=pk, conversation_id=conversation, origin=Origin.GENERATED, **version_columns(dialog))
-
-
-def _judgements(outcome: Made, version: int) -> Iterable[Judgement]:
-    for verdict in outcome.verdicts:
-        yield Judgement(
-            version_id=version,
-            evaluator=verdict.evaluator,
-            model=verdict.model,
-            overall=verdict.overall,
-            scores=clean_json([score.model_dump(mode="json") for score in verdict.scores]),
-            feedback=clean(verdict.feedback),
-            error=clean(verdict.error),
+def _versions(row: _Row) -> Iterable[Version]:
+    for number, (pk, attempt) in enumerate(zip(row.versions, row.outcome.attempts, strict=True), 1):
+        yield Version(
+            pk=pk,
+            conversation_id=row.pk,
+            number=number,
+            origin=attempt.origin,
+            label=attempt.label,
+            parent_id=None if attempt.parent is None else row.versions[attempt.parent],
+            **version_columns(attempt.dialog),
         )
+
+
+def _judgements(row: _Row) -> Iterable[Judgement]:
+    for pk, attempt in zip(row.versions, row.outcome.attempts, strict=True):
+        if attempt.verdict:
+            yield Judgement(version_id=pk, **judgement_columns(attempt.verdict))
+
+
+def judgement_columns(verdict: Verdict) -> dict[str, Any]:
+    """What a Judgement row holds of a verdict."""
+    return {
+        "evaluator": verdict.evaluator,
+        "model": verdict.model,
+        "overall": verdict.overall,
+        "scores": clean_json([score.model_dump(mode="json") for score in verdict.scores]),
+        "grade": verdict.grade,
+        "feedback": clean(verdict.feedback),
+        "first_bad": verdict.first_bad,
+        "error": clean(verdict.error),
+    }
 
 
 def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
@@ -125,6 +156,8 @@ def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
         landed.failed += 1
     slot.lease_token, slot.lease_until = None, None
     slot.save()
+    if slot.state == Slot.State.FAILED:
+        free_waiting(slot)
 
 
 # One statement for all that landed together: it is a sixth of the work of Django's bulk_update.
@@ -145,7 +178,7 @@ def _close(conversations: Mapping[int, int]) -> None:
 
 def _steps(made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Failed]]) -> Iterable[tuple[Slot, Step]]:
     for slot, outcome in made:
-        yield from ((slot, step) for step in outcome.dialog.trace.steps)
+        yield from ((slot, step) for step in outcome.steps)
     for slot, failure in failed:
         yield from ((slot, step) for step in failure.steps)
 
@@ -165,7 +198,7 @@ def _write_calls(run: Run, frozen: Frozen, steps: Iterable[tuple[Slot, Step]], l
 
 
 def _call(run: Run, frozen: Frozen, slot: Slot, step: Step) -> Call:
-    model = frozen.models[ROLE_OF[step.operation]]
+    model = frozen.spoken_by(step)
     return Call(
         project_id=run.project_id,
         run_id=run.pk,

@@ -22,6 +22,7 @@ from generation.secrets import Undecryptable
 
 from . import runs
 from .desk import DatabaseDesk
+from .openings import RunOpenings
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ async def _pull(run: Run) -> None:
     spec, frozen = Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen)
     desk: DatabaseDesk | None = None
     try:
-        async with open_press(spec, frozen) as press:
+        async with open_press(spec, frozen, RunOpenings(run)) as press:
             desk = DatabaseDesk(run, frozen, on_share=press.switchboard.set_lines)
             press.switchboard.hear = desk.puller.hear
             await Runner(desk, _producer(press)).run()

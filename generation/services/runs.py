@@ -16,7 +16,7 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Expected, Frozen
 from generation.models import Recipe, Run, Slot
 
-from .estimating import estimate_frozen
+from .estimating import estimate_frozen, slots_of
 from .freezing import freeze
 
 OPEN = [Slot.State.PENDING, Slot.State.RUNNING]
@@ -30,30 +30,39 @@ def start_run(
     """A launched run with all of its slots, each with its seed, turns, persona and reserved passages."""
     frozen = freeze(project=project, spec=spec)
     passages = passages_of(spec)
-    reckoned = estimate_frozen(project=project, spec=spec, frozen=frozen)
-    share = Expected(tokens=reckoned.tokens / spec.conversations, money=reckoned.cost / spec.conversations)
-    frozen = frozen.model_copy(update={"expected": share})
-    run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe)
-    plans = sampling.plan(
-        spec.conversations,
+    slots = slots_of(spec, len(passages))
+    reckoned = estimate_frozen(project=project, spec=spec, frozen=frozen, slots=slots)
+    frozen = frozen.model_copy(
+        update={"expected": Expected(tokens=reckoned.tokens / slots, money=reckoned.cost / slots)}
+    )
+    run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe, slots=slots)
+    _write_slots(run, plan_of(spec, passages, slots))
+    return run
+
+
+def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[sampling.SlotPlan]:
+    return sampling.plan(
+        slots,
         seed=spec.seed,
         max_turns=spec.max_turns,
         passages=passages,
         contexts=spec.contexts,
         personas=spec.personas,
+        batch=spec.questions.batch,
     )
-    _write_slots(run, plans)
-    return run
 
 
 def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan]) -> None:
     """By COPY: a hundred thousand slots take a second, inside the request that launches them."""
-    columns = "run_id, index, seed, turns, context, persona_id, state, attempts, error_kind, error, updated"
+    columns = (
+        "run_id, index, batch, leads, opening, sketch, seed, turns, context, persona_id, state, attempts, error_kind, "
+        "error, updated"
+    )
     now = timezone.now()
     with connection.cursor() as cursor, cursor.copy(f"COPY generation_slot ({columns}) FROM STDIN") as copy:
         for plan in plans:
-            row = (run.pk, plan.index, plan.seed, plan.turns, list(plan.contexts), plan.persona)
-            copy.write_row((*row, Slot.State.PENDING.value, 0, "", "", now))
+            row: tuple[object, ...] = (run.pk, plan.index, plan.batch, plan.leads, "", [], plan.seed, plan.turns, list(plan.contexts))
+            copy.write_row((*row, plan.persona, Slot.State.PENDING.value, 0, "", "", now))
 
 
 def passages_of(spec: RecipeSpec) -> list[int]:
@@ -67,7 +76,14 @@ def passages_of(spec: RecipeSpec) -> list[int]:
 
 
 def _create_run(
-    *, project: Project, spec: RecipeSpec, frozen: Frozen, user: User | None, name: str, recipe: Recipe | None
+    *,
+    project: Project,
+    spec: RecipeSpec,
+    frozen: Frozen,
+    user: User | None,
+    name: str,
+    recipe: Recipe | None,
+    slots: int,
 ) -> Run:
     name = name.strip() or f"{frozen.corpus_name or 'Ungrounded'} · {timezone.localtime():%d %b %H:%M}"
     batch = Batch.objects.create(project=project, kind=Batch.Kind.RUN, name=name[:120])
@@ -80,7 +96,7 @@ def _create_run(
         spec=spec.model_dump(mode="json"),
         frozen=frozen.model_dump(mode="json"),
         offline=frozen.offline,
-        slots_total=spec.conversations,
+        slots_total=slots,
         created_by=user,
     )
     note(run, user, f"launched the run “{run.name}” of {run.slots_total} conversations")

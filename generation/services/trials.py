@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -19,10 +20,9 @@ from datasets.text import clean, clean_json
 from generation.adapters.briefs import briefs_for
 from generation.adapters.making import open_press
 from generation.adapters.speaking import Switchboard
-from generation.engine import sampling
 from generation.engine.calls import Calls
 from generation.engine.errors import EngineError
-from generation.engine.protocols import ChatRequest, Failed, Turn
+from generation.engine.protocols import Brief, ChatRequest, Failed, Turn
 from generation.engine.providers import ClientPool, OpenAIEmbedder, RetryPolicy
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.engine.simulators import write_correspondent_prompt
@@ -30,7 +30,8 @@ from generation.models import Endpoint, Run, Slot, Trial
 from generation.secrets import Undecryptable
 
 from .freezing import freeze
-from .runs import passages_of
+from .landing import judgement_columns
+from .runs import passages_of, plan_of
 
 log = logging.getLogger(__name__)
 
@@ -138,31 +139,29 @@ async def _preview(trial: Trial) -> dict[str, Any]:
     """One conversation as the recipe would make it, with its whole trace."""
     spec = Recipe.model_validate(trial.request["recipe"])
     frozen = await sync_to_async(freeze)(project=trial.project, spec=spec)
-    (brief,) = await sync_to_async(_first_brief)(spec, frozen)
+    brief = await sync_to_async(_first_brief)(spec, frozen)
     async with open_press(spec, frozen) as press:
         outcome = await press.maker.make(brief)
     if isinstance(outcome, Failed):
         raise Refused(outcome.error)
-    verdicts = [
-        {"overall": verdict.overall, "scores": [score.model_dump() for score in verdict.scores], "error": verdict.error}
-        for verdict in outcome.verdicts
+    attempts = [
+        {
+            "dialog": attempt.dialog.model_dump(mode="json"),
+            "origin": attempt.origin,
+            "label": attempt.label,
+            "verdict": judgement_columns(attempt.verdict) if attempt.verdict else None,
+        }
+        for attempt in outcome.attempts
     ]
-    return {"dialog": outcome.dialog.model_dump(mode="json"), "verdicts": verdicts, "offline": frozen.offline}
+    return {"attempts": attempts, "best": outcome.best, "offline": frozen.offline}
 
 
-def _first_brief(spec: Recipe, frozen: Any) -> list[Any]:
+def _first_brief(spec: Recipe, frozen: Any) -> Brief:
     """The brief of the slot that a run of this recipe would begin with, at its full length."""
-    passages = passages_of(spec)
-    (plan,) = sampling.plan(
-        1,
-        seed=spec.seed,
-        max_turns=spec.max_turns,
-        passages=passages,
-        contexts=spec.contexts,
-        personas=spec.personas,
-    )
-    slot = Slot(seed=plan.seed, turns=spec.max_turns, context=list(plan.contexts), persona_id=plan.persona)
-    return briefs_for(Run(corpus_id=spec.corpus), frozen, [slot])
+    (plan,) = plan_of(spec, passages_of(spec), 1)
+    slot = Slot(index=0, seed=plan.seed, turns=spec.max_turns, context=list(plan.contexts), persona_id=plan.persona)
+    (brief,) = briefs_for(Run(corpus_id=spec.corpus), spec, frozen, [slot])
+    return replace(brief, questions=1)
 
 
 async def _draft_correspondent(trial: Trial) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import accumulate
 from typing import Any
 
 from django.contrib import messages
@@ -50,20 +51,27 @@ def _back(project: Project, trial: Trial) -> str:
 
 
 def _spelled_out(trial: Trial) -> dict[str, Any]:
-    """A preview's dialog with the call behind each message, and each call with its texts."""
-    if "dialog" not in trial.result:
+    """A preview's attempts, the best first, each with the call behind each message, and each call with its texts."""
+    attempts = [_attempt(attempt, number) for number, attempt in enumerate(trial.result.get("attempts", []), 1)]
+    if not attempts:
         return {}
-    dialog = Dialog.model_validate(trial.result["dialog"])
+    best = attempts.pop(trial.result["best"])
+    return {"attempts": [best, *attempts]}
+
+
+def _attempt(attempt: dict[str, Any], number: int) -> dict[str, Any]:
+    dialog = Dialog.model_validate(attempt["dialog"])
+    turns = accumulate(message.role == "user" for message in dialog.messages)
     lines = [
-        {"message": message, "turn": index // 2 + 1, "step": dialog.trace.written_by(index)}
-        for index, message in enumerate(dialog.messages)
+        {"message": message, "turn": turn, "step": dialog.trace.written_by(index)}
+        for index, (message, turn) in enumerate(zip(dialog.messages, turns, strict=True))
     ]
     texts = dialog.trace.texts
     calls = [
         {"step": step, "request": [(role, texts[text]) for role, text in step.request], "reply": texts[step.reply]}
         for step in dialog.trace.steps
     ]
-    return {"lines": lines, "calls": calls}
+    return attempt | {"number": number, "lines": lines, "calls": calls}
 
 
 @require_POST

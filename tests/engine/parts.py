@@ -14,6 +14,7 @@ from generation.engine.evaluators import ModelJudge
 from generation.engine.instructions import Contextual, Simple
 from generation.engine.modifiers import Plain
 from generation.engine.protocols import Brief, ChatRequest, Completion, Job, Landing, Orders, Speaker
+from generation.engine.respondents import Speaking
 from generation.engine.simulators import Correspondent
 
 
@@ -29,8 +30,14 @@ def reply_to(request: ChatRequest) -> str:
         return json.dumps({"instructions": ["How do I reset it?"]})
     if request.operation == "judge":
         assert request.schema is not None
-        return json.dumps({name: {"score": 0.5, "feedback": "fair"} for name in request.schema["properties"]})
+        return verdict(dict.fromkeys(request.schema["properties"]["scores"]["properties"], 0.5))
     return f"{request.operation} {length}"
+
+
+def verdict(scores: dict[str, float], *, first_bad: object = "none", feedback: str = "") -> str:
+    """What a judge replies."""
+    marks = {name: {"feedback": "fair", "score": score} for name, score in scores.items()}
+    return json.dumps({"scores": marks, "first_bad": first_bad, "feedback": feedback})
 
 
 @dataclass
@@ -77,7 +84,7 @@ def maker(model: Model, **changes: object) -> DialogMaker:
     parts: dict[str, object] = {
         "instructions": Simple(speaker),
         "simulator": Correspondent(speaker),
-        "respondent": speaker,
+        "respondent": Speaking(speaker),
         "prompt": "You help.",
         "modifier": Plain(),
     }

@@ -19,6 +19,7 @@ from generation.engine.protocols import (
     Made,
     ModifiedPrompt,
     PersonaSketch,
+    Verdict,
 )
 from tests.engine.parts import Library, Model, contextual, in_turn, judge, maker, source
 
@@ -294,13 +295,18 @@ async def test_cancelling_a_dialog_cancels_its_call() -> None:
 
 async def judged(model: Model, **changes: object) -> Made:
     brief = Brief(seed=1, turns=2, contexts=(source(1, "The pump holds 4.2 litres."),))
-    return made(await maker(model, evaluators=(judge(model),), **changes).make(brief))
+    return made(await maker(model, evaluator=judge(model), **changes).make(brief))
+
+
+def verdict_of(outcome: Made) -> Verdict:
+    assert outcome.verdict is not None
+    return outcome.verdict
 
 
 async def test_a_grounded_dialog_is_scored_on_all_criteria_against_its_passages() -> None:
     model = Model()
     outcome = await judged(model, modifier=WithContext())
-    [verdict] = outcome.verdicts
+    verdict = verdict_of(outcome)
     assert {score.criterion: score.value for score in verdict.scores} == {
         "factuality": 0.5,
         "grounding": 0.5,
@@ -315,7 +321,7 @@ async def test_a_grounded_dialog_is_scored_on_all_criteria_against_its_passages(
 
 async def test_grounding_does_not_apply_where_there_were_no_passages() -> None:
     model = Model()
-    [verdict] = (await judged(model)).verdicts
+    verdict = verdict_of(await judged(model))
     scores = {score.criterion: score.value for score in verdict.scores}
     assert scores == {"factuality": 0.5, "helpfulness": 0.5, "grounding": None}
     assert verdict.overall == 0.5
@@ -327,14 +333,14 @@ async def test_grounding_does_not_apply_where_there_were_no_passages() -> None:
 async def test_scores_out_of_range_are_asked_for_again() -> None:
     wild = json.dumps({name: {"score": 8, "feedback": ""} for name in ("factuality", "helpfulness")})
     model = Model(in_turn("judge", wild))
-    [verdict] = (await judged(model)).verdicts
+    verdict = verdict_of(await judged(model))
     assert verdict.overall == 0.5
     assert len(model.of("judge")) == 2
 
 
 async def test_a_judge_that_fails_gives_no_score_and_keeps_the_dialog() -> None:
     outcome = await judged(Model(in_turn("judge", *["nonsense"] * 3)))
-    [verdict] = outcome.verdicts
+    verdict = verdict_of(outcome)
     assert (verdict.overall, verdict.scores) == (None, ())
     assert "JSON" in verdict.error
     assert len(outcome.dialog.trace.steps) == 4 + 3
@@ -342,7 +348,7 @@ async def test_a_judge_that_fails_gives_no_score_and_keeps_the_dialog() -> None:
 
 async def test_a_refused_key_of_the_judge_stops_like_any_other() -> None:
     model = Model(in_turn("judge", FatalError("Wrong key.")))
-    outcome = failed(await maker(model, evaluators=(judge(model),)).make(Brief(seed=1, turns=1)))
+    outcome = failed(await maker(model, evaluator=judge(model)).make(Brief(seed=1, turns=1)))
     assert (outcome.kind, len(outcome.steps)) == ("fatal", 2)
 
 
@@ -352,8 +358,8 @@ async def test_many_dialogs_of_one_maker_do_not_touch_each_other() -> None:
         return f"{request.operation} #{said.rpartition('#')[2]}"
 
     class Numbered:
-        async def propose(self, brief: Brief, calls: CallLog) -> Instruction:
-            return Instruction(f"question #{brief.seed}")
+        async def propose(self, brief: Brief, calls: CallLog) -> list[Instruction]:
+            return [Instruction(f"question #{brief.seed}")]
 
     parts = maker(Model(echo), instructions=Numbered())
     outcomes = await asyncio.gather(*(parts.make(Brief(seed=n, turns=3)) for n in range(100)))

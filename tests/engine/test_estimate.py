@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from generation.engine.estimate import CHARS_PER_TOKEN, TYPICAL_REPLY, Speech, Texts, estimate
+from generation.engine.estimate import CHARS_PER_TOKEN, TYPICAL_REPLY, Estimate, Speech, Texts, estimate
 from generation.engine.instructions import Contextual
 from generation.engine.modifiers import WithContext
 from generation.engine.protocols import Brief, ChatRequest, Made, ModelRole, Speaker
@@ -25,9 +26,13 @@ def recipe(**changes: Any) -> Recipe:
     return Recipe.model_validate({**settings, **changes})
 
 
+def reckon(spec: Recipe, texts: Texts, speeches: Mapping[ModelRole, Speech]) -> Estimate:
+    return estimate(spec, texts, speeches, spec.conversations)
+
+
 @pytest.mark.parametrize(("turns", "with_judge", "each"), [(1, False, 2), (3, False, 4), (3, True, 5), (8, False, 9)])
 def test_calls_are_one_instruction_2t_minus_1_messages_and_a_judge(turns: int, with_judge: bool, each: int) -> None:
-    reckoned = estimate(recipe(max_turns=turns, judge=with_judge), Texts(respondent=400), SPEECHES)
+    reckoned = reckon(recipe(max_turns=turns, judge=with_judge), Texts(respondent=400), SPEECHES)
     assert reckoned.calls == 60 * each
     assert ("judge" in reckoned.roles) == with_judge
 
@@ -44,7 +49,7 @@ async def test_calls_and_tokens_come_near_what_a_run_really_takes() -> None:
         prompt="p" * 400,
         instructions=Contextual(Speaker(model)),
         modifier=WithContext(),
-        evaluators=(judge(model),),
+        evaluator=judge(model),
         every_answer=False,
     )
     passage = source(1, "t" * 900, title="x" * 24)
@@ -52,7 +57,7 @@ async def test_calls_and_tokens_come_near_what_a_run_really_takes() -> None:
         assert isinstance(await parts.make(Brief(slot.seed, slot.turns, (passage,))), Made)
 
     spec = recipe(max_turns=4, judge=True, retrieval=Retrieval(when="never"))
-    reckoned = estimate(spec, Texts(respondent=400, passage=900), SPEECHES)
+    reckoned = reckon(spec, Texts(respondent=400, passage=900), SPEECHES)
     assert reckoned.calls == len(model.asked)
     for operation, role in zip(("instruction", "question", "answer", "judge"), ROLES, strict=True):
         requests = model.of(operation)
@@ -62,16 +67,16 @@ async def test_calls_and_tokens_come_near_what_a_run_really_takes() -> None:
 
 
 def test_cost_is_tokens_at_their_prices() -> None:
-    reckoned = estimate(recipe(), Texts(respondent=400), SPEECHES)
+    reckoned = reckon(recipe(), Texts(respondent=400), SPEECHES)
     cost = (reckoned.prompt_tokens * 1 + reckoned.completion_tokens * 4) / 1_000_000
     assert float(reckoned.cost) == pytest.approx(cost, rel=0.001)
-    free = estimate(recipe(), Texts(respondent=400), dict.fromkeys(ROLES, Speech()))
+    free = reckon(recipe(), Texts(respondent=400), dict.fromkeys(ROLES, Speech()))
     assert free.cost == 0
 
 
 def test_retrieval_and_longer_passages_take_more_tokens() -> None:
     def tokens(passage: int = 800, **retrieval: Any) -> int:
-        return estimate(recipe(retrieval=Retrieval(**retrieval)), Texts(400, passage=passage), SPEECHES).tokens
+        return reckon(recipe(retrieval=Retrieval(**retrieval)), Texts(400, passage=passage), SPEECHES).tokens
 
     assert tokens(when="never", with_context=False) < tokens(when="never") < tokens(when="answer", depth=2)
     assert tokens(depth=2) < tokens(depth=8)
@@ -80,5 +85,5 @@ def test_retrieval_and_longer_passages_take_more_tokens() -> None:
 
 def test_time_is_all_calls_over_the_lines_and_never_less_than_one_dialog() -> None:
     texts = Texts(respondent=400)
-    assert estimate(recipe(concurrency=4), texts, SPEECHES).seconds == pytest.approx(60 * 4 * 0.5 / 4)
-    assert estimate(recipe(concurrency=1000), texts, SPEECHES).seconds == pytest.approx(6 * 0.5)
+    assert reckon(recipe(concurrency=4), texts, SPEECHES).seconds == pytest.approx(60 * 4 * 0.5 / 4)
+    assert reckon(recipe(concurrency=1000), texts, SPEECHES).seconds == pytest.approx(6 * 0.5)

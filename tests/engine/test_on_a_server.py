@@ -15,6 +15,7 @@ from generation.engine.instructions import Contextual
 from generation.engine.modifiers import WithRetrieval
 from generation.engine.protocols import Brief, ChatModel, Job, Made, Outcome, PersonaSketch, Produce, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
+from generation.engine.respondents import Speaking
 from generation.engine.runner import Pace, Runner
 from generation.engine.sampling import plan
 from generation.engine.simulators import Correspondent
@@ -43,10 +44,10 @@ def press(model: ChatModel, *, judged: bool = False) -> Produce:
     parts = DialogMaker(
         instructions=Contextual(speaker),
         simulator=Correspondent(speaker),
-        respondent=speaker,
+        respondent=Speaking(speaker),
         prompt="You help.",
         modifier=WithRetrieval(Library({"": (source(8, score=2.0), source(9, score=1.0))})),
-        evaluators=(ModelJudge(speaker),) if judged else (),
+        evaluator=ModelJudge(speaker) if judged else None,
     )
 
     async def produce(job: Job) -> Outcome:
@@ -70,7 +71,8 @@ async def test_forty_judged_dialogs_take_exactly_the_calls_they_should(
         assert dialog.turns == landing.job.brief.turns
         assert all(message.content for message in dialog.messages)
         assert all(step.prompt_tokens and step.completion_tokens for step in dialog.trace.steps)
-        assert landing.outcome.verdicts[0].overall is not None
+        assert landing.outcome.verdict is not None
+        assert landing.outcome.verdict.overall is not None
 
 
 async def test_storms_slow_a_run_down_and_it_completes(model: ChatModel, model_server: RunningModelServer) -> None:

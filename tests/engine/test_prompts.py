@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
-from datasets.schema import Dialog, Message
+from datasets.schema import Dialog, Message, Source
 from generation.engine import prompts
-from generation.engine.protocols import PersonaSketch
+from generation.engine.protocols import Brief, PersonaSketch, Turn
 from tests.engine.parts import source
 
 ADA = PersonaSketch("Ada", "A night nurse with a broken pump.")
@@ -66,6 +68,12 @@ def test_supplied_text_cannot_close_or_open_our_tags(attack: str) -> None:
     assert quoted.count("<") == 0
 
 
+def asked_first(
+    template: str, role: str, sketch: PersonaSketch | None, sources: Sequence[Source], seed: int, **more: Any
+) -> list[Turn]:
+    return prompts.first_question(template, role, Brief(seed=seed, turns=1, persona=sketch, **more), sources)
+
+
 def every_prompt_with(text: str) -> list[str]:
     passage = source(1, text, title=text)
     sketch = PersonaSketch(text, text)
@@ -74,7 +82,7 @@ def every_prompt_with(text: str) -> list[str]:
         prompts.grounded("P", [passage]),
         prompts.correspondent("P", sketch),
         prompts.follow_up(text),
-        *(turn.content for turn in prompts.first_question("T", text, sketch, [passage], 0)),
+        *(turn.content for turn in asked_first("T", text, sketch, [passage], 0)),
         *(turn.content for turn in prompts.judge(Dialog(messages=talk), [passage], ("grounding",))),
         *(turn.content for turn in prompts.correspondent_writer(text)),
     ]
@@ -147,9 +155,7 @@ def test_the_correspondents_history_begins_with_the_user_role_and_alternates() -
 
 
 def test_the_instruction_writer_gets_role_persona_and_passages_and_is_asked_for_one_message() -> None:
-    system, user = prompts.first_question(
-        prompts.DEFAULT_INSTRUCTION, "You rent pumps.", ADA, [source(1, "It is blue.")], 3
-    )
+    system, user = asked_first(prompts.DEFAULT_INSTRUCTION, "You rent pumps.", ADA, [source(1, "It is blue.")], 3)
     assert "You rent pumps." in system.content
     assert "broken pump" in system.content
     assert "exactly one" in system.content
@@ -161,19 +167,17 @@ def test_the_instruction_writer_gets_role_persona_and_passages_and_is_asked_for_
 
 
 def test_without_passages_the_instruction_writer_hears_of_none() -> None:
-    _, user = prompts.first_question(prompts.DEFAULT_INSTRUCTION, "You rent pumps.", None, [], 3)
+    _, user = asked_first(prompts.DEFAULT_INSTRUCTION, "You rent pumps.", None, [], 3)
     assert "passage" not in user.content
 
 
 def test_seeds_make_the_person_ask_for_different_things() -> None:
-    systems = {
-        prompts.first_question(prompts.DEFAULT_INSTRUCTION, "Role", None, [], seed)[0].content for seed in range(40)
-    }
+    systems = {asked_first(prompts.DEFAULT_INSTRUCTION, "Role", None, [], seed)[0].content for seed in range(40)}
     assert len(systems) >= 5
 
 
 def test_a_template_of_ones_own_still_gets_role_and_persona() -> None:
-    system, _ = prompts.first_question('Ask about {"x": 1}.', "You rent pumps.", ADA, [], 0)
+    system, _ = asked_first('Ask about {"x": 1}.', "You rent pumps.", ADA, [], 0)
     assert system.content.startswith('Ask about {"x": 1}.')
     assert "You rent pumps." in system.content
     assert "broken pump" in system.content

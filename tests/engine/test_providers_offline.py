@@ -52,9 +52,8 @@ async def ask(operation: Operation, turns: list[Turn], seed: int = 0, schema: An
 
 
 async def first_question(seed: int, sources: tuple[Source, ...] = SOURCES, **more: Any) -> str:
-    turns = prompts.first_question(
-        prompts.DEFAULT_INSTRUCTION, prompts.DEFAULT_CORRESPONDENT, more.get("persona"), sources, seed
-    )
+    brief = Brief(seed=seed, turns=1, persona=more.get("persona"))
+    turns = prompts.first_question(prompts.DEFAULT_INSTRUCTION, prompts.DEFAULT_CORRESPONDENT, brief, sources)
     (question,) = json.loads(await ask("instruction", turns, seed, SCHEMA))["instructions"]
     return question
 
@@ -111,7 +110,9 @@ async def test_questions_never_speak_of_documents() -> None:
 async def test_the_angle_that_is_asked_for_shows() -> None:
     why = [await first_question(seed) for seed in range(0, 800, 8)]
     how = [await first_question(seed + 3) for seed in range(0, 800, 8)]
-    assert prompts.first_question("{angle}", "", None, (), 3)[0].content.startswith("wants to understand why")
+    assert prompts.first_question("{angle}", "", Brief(seed=3, turns=1), ())[0].content.startswith(
+        "wants to understand why"
+    )
     assert sum("hy " in question for question in how) > 3 * sum("hy " in question for question in why)
 
 

@@ -7,7 +7,7 @@ import pytest
 from generation.engine import replies
 from generation.engine.calls import Calls
 from generation.engine.errors import BadReply
-from generation.engine.instructions.simple import read_instruction
+from generation.engine.instructions.simple import read_instructions
 from generation.engine.protocols import Completion, Speaker
 from generation.engine.simulators import write_correspondent_prompt
 from tests.engine.parts import Model
@@ -33,7 +33,7 @@ def said(text: str) -> Completion:
     ],
 )
 def test_an_instruction_is_read_from_the_forms_that_models_use(text: str) -> None:
-    assert read_instruction(said(text)).text == "How?"
+    assert read_instructions(said(text))[0].text == "How?"
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_an_instruction_is_read_from_the_forms_that_models_use(text: str) -> Non
 )
 def test_what_holds_no_instruction_is_a_bad_reply(text: str) -> None:
     with pytest.raises(BadReply):
-        read_instruction(said(text))
+        read_instructions(said(text))
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from datasets.schema import Dialog
-from generation.engine.protocols import Failed, Job, Made, Outcome
+from generation.engine.protocols import Attempt, Failed, Job, Made, Outcome
 from generation.engine.runner import Pace, Runner
 from tests.engine.parts import MemoryDesk, jobs
 
@@ -25,7 +25,7 @@ class Press:
 
     def __init__(self, seconds: float = 0.0, make: Callable[[Job], Outcome] | None = None) -> None:
         self.seconds = seconds
-        self.outcome = make or (lambda job: Made(DIALOG))
+        self.outcome = make or (lambda job: Made((Attempt(DIALOG),)))
         self.started: Counter[int] = Counter()
         self.cancelled: list[int] = []
         self.now = self.peak = 0
@@ -91,7 +91,7 @@ async def test_a_runner_without_work_ends_at_once() -> None:
 async def test_the_next_dialog_starts_as_soon_as_one_ends_without_waiting_for_the_slowest() -> None:
     async def produce(job: Job) -> Outcome:
         await asyncio.sleep(0.4 if job.slot == 0 else 0.01)
-        return Made(DIALOG)
+        return Made((Attempt(DIALOG),))
 
     desk = desk_of(60, in_flight=4)
     begun = time.monotonic()
@@ -112,7 +112,7 @@ async def test_no_dialog_waits_for_a_landing_and_what_ends_meanwhile_is_landed_t
 async def test_outcomes_are_landed_while_others_are_still_being_made() -> None:
     async def produce(job: Job) -> Outcome:
         await asyncio.sleep(0.5 if job.slot == 1 else 0)
-        return Made(DIALOG)
+        return Made((Attempt(DIALOG),))
 
     desk = desk_of(2, in_flight=2)
     running = asyncio.create_task(Runner(desk, produce, QUICK).run())
@@ -134,7 +134,7 @@ async def test_a_desk_that_lands_slowly_holds_back_new_dialogs_before_outcomes_p
 
 async def test_a_failed_dialog_is_an_outcome_like_any_other() -> None:
     desk = desk_of(30)
-    press = Press(make=lambda job: Failed("dialog", "No luck.") if job.slot % 3 == 0 else Made(DIALOG))
+    press = Press(make=lambda job: Failed("dialog", "No luck.") if job.slot % 3 == 0 else Made((Attempt(DIALOG),)))
     tally = await Runner(desk, press, QUICK).run()
     assert (tally.made, tally.failed, tally.errors) == (20, 10, {"No luck.": 10})
     assert desk.slots == list(range(30))
@@ -144,7 +144,7 @@ async def test_an_unexpected_error_fails_its_slot_only_and_is_logged(caplog: pyt
     def make(job: Job) -> Outcome:
         if job.slot == 3:
             raise KeyError("oops")
-        return Made(DIALOG)
+        return Made((Attempt(DIALOG),))
 
     desk = desk_of(10)
     with caplog.at_level(logging.ERROR):
@@ -175,7 +175,7 @@ async def test_a_fatal_failure_stops_the_others_at_once_and_is_landed() -> None:
 
 
 async def test_what_ended_before_a_fatal_failure_is_landed_too() -> None:
-    press = Press(0.01, make=lambda job: Failed("fatal", "Refused.") if job.slot == 7 else Made(DIALOG))
+    press = Press(0.01, make=lambda job: Failed("fatal", "Refused.") if job.slot == 7 else Made((Attempt(DIALOG),)))
     desk = desk_of(8, in_flight=8)
     tally = await Runner(desk, press, QUICK).run()
     assert desk.slots == list(range(8))
@@ -192,7 +192,7 @@ async def test_slots_put_back_by_their_landing_are_claimed_again() -> None:
 
     def make(job: Job) -> Outcome:
         tries[job.slot] += 1
-        return Made(DIALOG) if tries[job.slot] == 3 else Failed("transient", "Busy.")
+        return Made((Attempt(DIALOG),)) if tries[job.slot] == 3 else Failed("transient", "Busy.")
 
     desk = Reopening(deque(jobs(20)))
     tally = await Runner(desk, Press(make=make), QUICK).run()
@@ -215,7 +215,7 @@ async def test_a_landing_that_keeps_failing_raises_says_what_is_lost_and_gives_t
 ) -> None:
     desk = desk_of(40, in_flight=4)
     desk.failures = deque([OSError("no database")] * 99)
-    press = Press(make=lambda job: Made(DIALOG))
+    press = Press(make=lambda job: Made((Attempt(DIALOG),)))
     with caplog.at_level(logging.ERROR), pytest.raises(OSError, match="no database"):
         await asyncio.wait_for(Runner(desk, press, QUICK).run(), 3)
     assert desk.landed == []

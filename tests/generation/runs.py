@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets.models import Project, Prompt, PromptRole, User
 from datasets.services.prompts import save_prompt
-from generation.engine.protocols import Brief, Job, Landing, Made, Outcome, Verdict
+from generation.engine.protocols import Attempt, Brief, Job, Landing, Made, Outcome, Verdict
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.frozen import Frozen
 from generation.models import Endpoint, Run, Slot
@@ -58,5 +58,5 @@ def land_on(run: Run, slots: Sequence[Slot], outcomes: Sequence[Outcome]) -> Run
 
 def made(question: str = "How do I reset it?", *, judged: float | None = None) -> Made:
     dialog = make_dialog(question, "Hold the button.", trace=make_trace(make_source()))
-    verdicts = () if judged is None else (Verdict("judge", "test-model", (), judged),)
-    return Made(dialog, verdicts)
+    verdict = None if judged is None else Verdict("judge", "test-model", (), judged)
+    return Made((Attempt(dialog, verdict),), dialog.trace.steps)

@@ -121,10 +121,10 @@ def test_hostile_replies_are_shown_as_text(
     trial = preview(project, owner, server)
     trials.carry_out(trial_id=trial.pk)
     trial.refresh_from_db()
-    for message in trial.result["dialog"]["messages"]:
+    for message in trial.result["attempts"][0]["dialog"]["messages"]:
         message["content"] = "<script>alert(1)</script>[click](javascript:alert(2))<img src=x onerror=alert(3)>"
-    trial.result["dialog"]["trace"]["texts"] = [
-        f"<script>alert({n})</script>" for n in range(len(trial.result["dialog"]["trace"]["texts"]))
+    trial.result["attempts"][0]["dialog"]["trace"]["texts"] = [
+        f"<script>alert({n})</script>" for n in range(len(trial.result["attempts"][0]["dialog"]["trace"]["texts"]))
     ]
     trial.save()
     page = shown(client_of(owner), trial)

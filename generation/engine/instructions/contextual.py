@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from generation.engine import prompts
@@ -19,7 +20,7 @@ class Contextual:
     template: str = prompts.DEFAULT_INSTRUCTION
     correspondent: str = prompts.DEFAULT_CORRESPONDENT
 
-    async def propose(self, brief: Brief, calls: CallLog) -> Instruction:
+    async def propose(self, brief: Brief, calls: CallLog) -> Sequence[Instruction]:
         if not brief.contexts:
             raise DialogError("No passage is reserved for this conversation: its passages may have been deleted.")
         writer = Simple(self.speaker, self.template, self.correspondent)

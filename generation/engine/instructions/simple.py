@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,30 +29,30 @@ class Simple:
     template: str = prompts.DEFAULT_INSTRUCTION
     correspondent: str = prompts.DEFAULT_CORRESPONDENT
 
-    async def propose(self, brief: Brief, calls: CallLog) -> Instruction:
+    async def propose(self, brief: Brief, calls: CallLog) -> Sequence[Instruction]:
         return await self.write(brief, (), calls)
 
-    async def write(self, brief: Brief, sources: Sequence[Source], calls: CallLog) -> Instruction:
-        """The first message, written so that `sources` hold its answer."""
-        turns = prompts.first_question(self.template, self.correspondent, brief.persona, sources, brief.seed)
+    async def write(self, brief: Brief, sources: Sequence[Source], calls: CallLog) -> Sequence[Instruction]:
+        """First messages, written so that `sources` hold their answers."""
+        turns = prompts.first_question(self.template, self.correspondent, brief, sources)
         request = self.speaker.request("instruction", turns, schema=SCHEMA, schema_name="instructions")
-        return await calls.ask(self.speaker.model, request, read_instruction, message=0)
+        written = await calls.ask(self.speaker.model, request, read_instructions, message=0)
+        return written[: brief.questions]
 
 
-def read_instruction(completion: Completion) -> Instruction:
-    """The first message in a reply of the form {"instructions": ["…"]}, or of a form that models use in its place."""
-    value = replies.json_value(completion)
-    while not isinstance(value, str):
-        value = _inner(value)
-    said = replies.storable(value).strip()
-    if not said:
-        raise BadReply("The instruction writer gave an empty message.")
-    return Instruction(said)
+def read_instructions(completion: Completion) -> list[Instruction]:
+    """The messages in a reply of the form {"instructions": ["…"]}, or of a form that models use in its place."""
+    said = [replies.storable(text).strip() for text in _texts(replies.json_value(completion))]
+    if not any(said):
+        raise BadReply("The instruction writer gave no message, or an empty one.")
+    return [Instruction(text) for text in said if text]
 
 
-def _inner(value: Any) -> Any:
-    if isinstance(value, dict):
-        value = [value[key] for key in _KEYS if key in value]
-    if isinstance(value, list) and value:
-        return value[0]
-    raise BadReply("The instruction writer gave no message.")
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, dict):
+        yield from _texts([value[key] for key in _KEYS if key in value])

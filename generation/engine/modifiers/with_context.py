@@ -11,8 +11,11 @@ from generation.engine.protocols import Brief, ModifiedPrompt
 
 @dataclass(frozen=True, slots=True)
 class WithContext:
+    template: str = ""
+    """How prompt and passages are put together, by `{prompt}` and `{context}`; empty is the usual way."""
+
     async def modify(self, prompt: str, brief: Brief, query: str) -> ModifiedPrompt:
         """Raises DialogError when the brief has no passages: an ungrounded answer must be asked for."""
         if not brief.contexts:
             raise DialogError("No passage is reserved for this conversation: its passages may have been deleted.")
-        return ModifiedPrompt(prompts.grounded(prompt, brief.contexts), brief.contexts)
+        return ModifiedPrompt(prompts.grounded(prompt, brief.contexts, self.template), brief.contexts)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datasets.schema import Source
 from generation.engine import prompts
 from generation.engine.protocols import Brief, ModifiedPrompt, Retriever
+from generation.engine.retrievers import ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,19 +17,23 @@ class WithRetrieval:
 
     retriever: Retriever
     with_context: bool = True
+    template: str = ""
+    """How prompt and passages are put together, by `{prompt}` and `{context}`; empty is the usual way."""
 
     async def modify(self, prompt: str, brief: Brief, query: str) -> ModifiedPrompt:
-        hits = await self.retriever.retrieve(query)
+        hits = await ask(self.retriever, query)
         sources = merge(brief.contexts if self.with_context else (), hits)
         if not sources:
             return ModifiedPrompt(prompts.nothing_found(prompt))
-        return ModifiedPrompt(prompts.grounded(prompt, sources), sources)
+        return ModifiedPrompt(prompts.grounded(prompt, sources, self.template), sources)
 
 
 def merge(*groups: Sequence[Source]) -> tuple[Source, ...]:
     """Every passage once, where it first stood; its score is the last one that is known."""
-    merged: dict[int, Source] = {}
+    merged: dict[tuple[int, str], Source] = {}
     for source in (source for group in groups for source in group):
-        if source.passage not in merged or source.score is not None:
-            merged[source.passage] = source
+        # What is not in the archive has no number, but it has its text.
+        key = (source.passage, "" if source.passage else source.text)
+        if key not in merged or source.score is not None:
+            merged[key] = source
     return tuple(merged.values())

@@ -11,9 +11,13 @@ from typing import Any
 
 from .reading import Passage, content
 
-_MESSAGE = re.compile(r'<message\b[^>]*?="?(\w+)"?[^>]*>(.*?)</message>', re.DOTALL)
+_MESSAGE = re.compile(r'<message from="(\w+)"(?: number="(\d+)")?[^>]*>(.*?)</message>', re.DOTALL)
 _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 _NOTHING = re.compile(r"no information|nothing\b.{0,20}\bon|can[’']t say", re.IGNORECASE)
+
+
+WEAK = 0.4
+"""Below this share an answer is named as one to be mended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,16 +28,44 @@ class Mark:
     feedback: str
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A message of the conversation that is judged. `number` is what the prompt calls it, if anything."""
+
+    who: str
+    number: str
+    text: str
+
+
+def _said(prompt: str) -> list[Said]:
+    return [Said(who.lower(), number, text) for who, number, text in _MESSAGE.findall(prompt)]
+
+
+def _known(passages: Sequence[Passage]) -> str:
+    return " ".join(sentence.text for passage in passages for sentence in passage.sentences)
+
+
 def marks(prompt: str, passages: Sequence[Passage]) -> dict[str, Mark]:
     """What can be counted of a conversation: `grounding`, `factuality` and `helpfulness`."""
-    said = [(who.lower(), text) for who, text in _MESSAGE.findall(prompt)]
-    answers = [text for who, text in said if who == "assistant"]
-    known = " ".join(sentence.text for passage in passages for sentence in passage.sentences)
+    said, known = _said(prompt), _known(passages)
+    answers = [one.text for one in said if one.who == "assistant"]
     return {
         "grounding": _grounding(answers, known),
         "factuality": _numbers(answers, known),
         "helpfulness": _helpfulness(said),
     }
+
+
+def first_bad(prompt: str, passages: Sequence[Passage]) -> str:
+    """The number of the first answer that takes up little of its question or, where there are passages, of them."""
+    known = _known(passages)
+    for question, reply in pairwise(_said(prompt)):
+        if (question.who, reply.who) != ("user", "assistant"):
+            continue
+        share = _met(question.text, reply.text)
+        if min(share, _grounding([reply.text], known).score if known else share) < WEAK:
+            return reply.number
+    return "none"
 
 
 def _grounding(answers: Sequence[str], known: str) -> Mark:
@@ -53,11 +85,11 @@ def _numbers(answers: Sequence[str], known: str) -> Mark:
     return Mark(round(share, 2), f"Counted offline: {share:.0%} of the assistant's figures stand in the passages.")
 
 
-def _helpfulness(said: Sequence[tuple[str, str]]) -> Mark:
+def _helpfulness(said: Sequence[Said]) -> Mark:
     pairs = [
-        (question, reply)
-        for (asker, question), (replier, reply) in pairwise(said)
-        if asker == "user" and replier == "assistant"
+        (question.text, reply.text)
+        for question, reply in pairwise(said)
+        if (question.who, reply.who) == ("user", "assistant")
     ]
     if not pairs:
         return Mark(0.0, "Counted offline: there is no answer.")
@@ -73,31 +105,38 @@ def _met(question: str, reply: str) -> float:
 
 
 def filled(
-    schema: Mapping[str, Any], made: Mapping[str, Mark], name: str = "", root: Mapping[str, Any] | None = None
+    schema: Mapping[str, Any],
+    made: Mapping[str, Mark],
+    bad: str = "",
+    name: str = "",
+    root: Mapping[str, Any] | None = None,
 ) -> Any:
-    """A value of the schema in which numbers are scores and texts are feedback, each by the nearest name that is known."""
+    """A value of the schema: numbers are scores and texts are feedback, each by the nearest name that is known.
+
+    `bad` is chosen where it is one of the schema's choices.
+    """
     root = root or schema
     if "$ref" in schema:
         found: Any = root
         for key in schema["$ref"].removeprefix("#/").split("/"):
             found = found[key]
-        return filled(found, made, name, root)
+        return filled(found, made, bad, name, root)
     if "anyOf" in schema:
-        return filled(schema["anyOf"][0], made, name, root)
+        return filled(schema["anyOf"][0], made, bad, name, root)
     if "properties" in schema:
-        return {
-            key: filled(part, made, key if key in made else name, root) for key, part in schema["properties"].items()
-        }
-    mark = made.get(name) or Mark(
-        round(fmean(mark.score for mark in made.values()), 2),
-        "Counted offline, by words: " + " ".join(mark.feedback.partition(": ")[2] for mark in made.values()),
-    )
-    return _leaf(schema, mark)
+        parts = schema["properties"].items()
+        return {key: filled(part, made, bad, key if key in made else name, root) for key, part in parts}
+    return _leaf(schema, made.get(name) or _overall(made), bad)
 
 
-def _leaf(schema: Mapping[str, Any], mark: Mark) -> Any:
+def _overall(made: Mapping[str, Mark]) -> Mark:
+    counted = " ".join(mark.feedback.partition(": ")[2] for mark in made.values())
+    return Mark(round(fmean(mark.score for mark in made.values()), 2), f"Counted offline, by words: {counted}")
+
+
+def _leaf(schema: Mapping[str, Any], mark: Mark, bad: str) -> Any:
     if "enum" in schema:
-        return schema["enum"][0]
+        return bad if bad in schema["enum"] else schema["enum"][0]
     low, high = schema.get("minimum", 0), schema.get("maximum", 1)
     match schema.get("type"):
         case "number":

@@ -37,6 +37,8 @@ class Seen:
     """By path."""
     kinds: Counter[str] = field(default_factory=Counter)
     """Answered chats by what was asked for: text, json_schema, json_object, tools."""
+    keys: Counter[str] = field(default_factory=Counter)
+    """By API key."""
     statuses: Counter[int] = field(default_factory=Counter)
     in_flight: int = 0
     peak_in_flight: int = 0
@@ -46,8 +48,9 @@ class Seen:
     completion_tokens: int = 0
     last: deque[tuple[float, bytes]] = field(default_factory=lambda: deque(maxlen=KEPT))
 
-    def begin(self, what: str) -> None:
+    def begin(self, what: str, key: str) -> None:
         self.requests[what] += 1
+        self.keys[key] += 1
         self.in_flight += 1
         self.peak_in_flight = max(self.peak_in_flight, self.in_flight)
         self.last_request = time.time()
@@ -56,6 +59,7 @@ class Seen:
         return {
             "requests": dict(self.requests),
             "kinds": dict(self.kinds),
+            "keys": dict(self.keys),
             "total": sum(self.requests.values()),
             "statuses": {str(status): count for status, count in self.statuses.items()},
             "in_flight": self.in_flight,
@@ -98,7 +102,7 @@ class ModelServer:
 
     async def _answer(self, request: web.Request, body: Any) -> web.StreamResponse:
         raw = await request.read()
-        self.seen.begin(request.path)
+        self.seen.begin(request.path, _bearer(request))
         self.seen.last.append((time.time(), raw))
         try:
             response = await self._reply(request, raw, body)
@@ -112,7 +116,7 @@ class ModelServer:
             await asyncio.sleep(self.settings.latency)
         if not self._admits(request):
             return _error(401, f"Incorrect API key provided: {_bearer(request)[:3]}***.", "invalid_api_key")
-        fault = self.settings.fault(request.path)
+        fault = self.settings.fault(request.path, _bearer(request))
         if fault is not None and fault.kind == "status":
             return _error(fault.status, fault.message or "Told to fail.", fault.code, fault.headers())
         if fault is not None and fault.kind in ("hang", "slow"):

@@ -31,6 +31,8 @@ class Fault:
     seconds: float | None = None
     path: str = ""
     """Only requests whose path ends so; empty is every path."""
+    key: str = ""
+    """Only requests with this API key; empty is every key."""
     status: int = 429
     message: str = ""
     code: str | None = None
@@ -44,9 +46,9 @@ class Fault:
         if self.kind not in KINDS:
             raise ValueError(f"There is no fault {self.kind!r}; there are: {', '.join(KINDS)}.")
 
-    def strikes(self, path: str) -> bool:
+    def strikes(self, path: str, key: str) -> bool:
         """Whether this request is hit; counts it if so."""
-        if self.count == 0 or not path.endswith(self.path):
+        if self.count == 0 or not path.endswith(self.path) or self.key not in ("", key):
             return False
         if self.seconds is not None and time.monotonic() - self.since > self.seconds:
             return False
@@ -95,5 +97,5 @@ class Settings:
                 value = tuple(Fault(**one) for one in value)
             setattr(self, name, value)
 
-    def fault(self, path: str) -> Fault | None:
-        return next((one for one in self.faults if one.strikes(path)), None)
+    def fault(self, path: str, key: str) -> Fault | None:
+        return next((one for one in self.faults if one.strikes(path, key)), None)

@@ -1,24 +1,33 @@
 """Models that the engine can speak to: servers of the OpenAI API, and the offline model.
 
-`Retrying(Limited(OpenAIChat(pool, server, model), limiter))` is a model that waits, slows down and tries again.
+`Retrying(Limited(OpenAIChat(pool, server, model), limiter))` is a model that waits, slows down and tries again;
+with `Server(address, keys=KeyPool([Key("one", "sk-…"), Key("two", "sk-…", hourly_limit=100)]))` its keys take turns.
 """
 
 from .chat import OpenAIChat
 from .dialect import Dialect
 from .embedder import OpenAIEmbedder
+from .keys import Key, KeyPool, KeyRing, KeyRules, OutOfCalls
 from .limits import AdaptiveLimiter, Limited
 from .retrying import Retrying, RetryPolicy
 from .servers import ClientPool, Server
-from .troubles import Overloaded
+from .troubles import KeyRefused, Overloaded, RateLimited
 
 __all__ = [
     "AdaptiveLimiter",
     "ClientPool",
     "Dialect",
+    "Key",
+    "KeyPool",
+    "KeyRefused",
+    "KeyRing",
+    "KeyRules",
     "Limited",
     "OpenAIChat",
     "OpenAIEmbedder",
+    "OutOfCalls",
     "Overloaded",
+    "RateLimited",
     "RetryPolicy",
     "Retrying",
     "Server",

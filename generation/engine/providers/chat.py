@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -13,6 +14,7 @@ import openai
 from generation.engine.protocols import ChatRequest, Completion
 
 from .dialect import Dialect
+from .keys import with_a_key
 from .reply import ProseInsteadOfJson, completion, read_json
 from .servers import ClientPool, Server
 from .troubles import Overloaded, RefusedRequest, address, from_openai, from_transport
@@ -60,7 +62,19 @@ class OpenAIChat:
 
 
 async def post(pool: ClientPool, server: Server, path: str, body: dict[str, Any]) -> dict[str, Any]:
-    """POST through the shared client; the JSON object that came back.
+    """POST with the server's key, or one that its ring lends; the JSON object that came back."""
+    if server.keys is None:
+        return await _post(pool, server, path, body)
+    pool.keep(server.keys)
+    return await with_a_key(
+        server.keys,
+        server.patience,
+        lambda secret: _post(pool, replace(server, api_key=secret, keys=None), path, body),
+    )
+
+
+async def _post(pool: ClientPool, server: Server, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    """POST through the shared client.
 
     The library's own `chat.completions.create` spends half of its CPU on building models of request and reply; its
     documented way to the bare response does not.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -13,6 +13,9 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, Omit, Timeout
 from generation.engine.errors import FatalError
 
 from .dialect import Dialect
+
+if TYPE_CHECKING:
+    from .keys import KeyRing
 
 CONNECT_SECONDS = 10.0
 NO_KEY = "not-needed"
@@ -28,10 +31,14 @@ class Server:
     timeout: float = 180.0
     dialect: Dialect = field(default_factory=Dialect)
     """What its models understand as far as is known beforehand."""
+    keys: KeyRing | None = field(default=None, repr=False)
+    """Lends a key for each request, in place of `api_key`."""
+    patience: float = 300.0
+    """Seconds that a request may wait for a key."""
 
 
 class ClientPool:
-    """One kept-alive client per address and key, and what was learnt of each model.
+    """One kept-alive client per address and key, what was learnt of each model, and the rings that lend keys.
 
     Owned by whoever runs the event loop, who enters it once: `async with ClientPool() as pool`. Making a client costs
     20 ms of CPU and a TLS context, and a connection costs a round trip or three, so nothing else makes them.
@@ -40,6 +47,7 @@ class ClientPool:
     def __init__(self) -> None:
         self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
         self._dialects: dict[tuple[str, str], Dialect] = {}
+        self._rings: set[KeyRing] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -51,6 +59,8 @@ class ClientPool:
         self._clients.clear()
         for client in clients:
             await client.close()
+        for ring in self._rings:
+            await ring.close()
 
     def client(self, server: Server) -> AsyncOpenAI:
         """The shared client. Raises FatalError when the address or the key cannot be one."""
@@ -59,6 +69,10 @@ class ClientPool:
         if client is None:
             client = self._clients[key] = _client(server)
         return client
+
+    def keep(self, ring: KeyRing) -> None:
+        """Have the ring closed with the pool."""
+        self._rings.add(ring)
 
     def dialect(self, server: Server, model: str) -> Dialect:
         return self._dialects.get((server.base_url, model), server.dialect)

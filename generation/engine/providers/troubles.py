@@ -25,12 +25,20 @@ _PASSING = frozenset({408, 409, 425, 429})
 _TOO_LONG = re.compile(
     r"context.{0,10}(length|window|size)|maximum context|prompt is too long|too many (input )?tokens", re.I
 )
-_WITHHELD = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation")
+_WITHHELD = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "your input was flagged")
 _NO_CREDIT = ("insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "insufficient balance")
 
 
 class Overloaded(TransientError):
     """The server wants less: 429, 5xx, or no answer in time. What a concurrency limit listens to."""
+
+
+class RateLimited(Overloaded):
+    """429: the key, or whoever it belongs to, has asked too often."""
+
+
+class KeyRefused(FatalError):
+    """The server knows the key and does not want it, or does not know it (401, 403), or its account is empty (402)."""
 
 
 class RefusedRequest(FatalError):
@@ -56,11 +64,11 @@ def from_status(status: int, words: str, code: str = "", model: str = "", wish: 
     said = f" The server says: {words}" if words else ""
     signs = f"{code} {words}".lower()
     if status == 402 or (status in (403, 429) and any(sign in signs for sign in _NO_CREDIT)):
-        return FatalError(
+        return KeyRefused(
             f"The account behind this key has no credit left ({status}). Top it up or use another key.{said}"
         )
     if status == 429:
-        return Overloaded(f"The server asks for fewer requests ({status}).{said}", retry_after=wish)
+        return RateLimited(f"The server asks for fewer requests ({status}).{said}", retry_after=wish)
     if status >= 500:
         return Overloaded(f"The server failed ({status}).{said}", retry_after=wish)
     if status in _PASSING:
@@ -69,18 +77,18 @@ def from_status(status: int, words: str, code: str = "", model: str = "", wish: 
 
 
 def _from_refusal(status: int, words: str, signs: str, model: str, said: str) -> EngineError:
+    if any(sign in signs for sign in _WITHHELD):
+        return DialogError(f"The server's content filter refused the request ({status}).{said}")
     if status == 401:
-        return FatalError(f"The server does not accept this API key ({status}). Check the endpoint's key.{said}")
+        return KeyRefused(f"The server does not accept this API key ({status}). Check the endpoint's key.{said}")
     if status == 403:
-        return FatalError(f"The server does not allow this key to use “{model}” ({status}).{said}")
+        return KeyRefused(f"The server does not allow this key to use “{model}” ({status}).{said}")
     if status == 404:
         return FatalError(f"The server has no model “{model}” at this address ({status}). Check both.{said}")
     if 300 <= status < 400:
         return FatalError(f"The server sends us elsewhere ({status}). Check the endpoint's address.{said}")
     if status in (400, 413, 422) and _TOO_LONG.search(signs):
         return DialogError(f"The request is longer than “{model}” can read. Use fewer or shorter passages.{said}")
-    if any(sign in signs for sign in _WITHHELD):
-        return DialogError(f"The server's content filter refused the request ({status}).{said}")
     return RefusedRequest(f"The server refused the request ({status}).{said}", words)
 
 

@@ -26,6 +26,7 @@ from decimal import Decimal
 from datasets.schema import Dialog, Message, Source
 
 from . import prompts
+from .prompts import judging
 from .protocols import Brief, ModelRole, Turn
 from .recipe import Pairs, Recipe, Rows, ToolDialogs
 
@@ -237,7 +238,7 @@ class _Sizes:
         return _tokens([Turn("system", text)]) + self._passages(passages)
 
     def judge(self, passages: int) -> float:
-        return _tokens(prompts.judge(Dialog(messages=()), (), tuple(prompts.CRITERIA))) + self._passages(passages)
+        return _tokens(judging.judge(Dialog(messages=()), (), judging.CRITERIA)) + self._passages(passages)
 
     def _passages(self, number: int) -> float:
         title = Source(passage=0, document=0, title="x" * 24, text="", start=0, end=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -57,6 +57,14 @@ class EmbeddingChoice(Part):
     model: str = ""
 
 
+class CustomEvaluator(Part):
+    """An evaluator that the installation adds, by its name in the settings, with options of its own."""
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    options: dict[str, Any] = {}
+    weight: Weight = 1
+
+
 class Judging(Part):
     """How every conversation of a run is judged."""
 
@@ -65,8 +73,7 @@ class Judging(Part):
     embeddings; the others are asked of the judge's model."""
     criteria: tuple[int, ...] = ()
     """Criteria of the project's own, which bring their weights along; they are asked of the judge's model."""
-    others: dict[str, Weight] = {}
-    """Evaluators that the installation adds, by name, each with its weight."""
+    others: Annotated[tuple[CustomEvaluator, ...], Field(max_length=10)] = ()
     aggregation: Aggregation = "mean"
     """`mean` counts all alike, `weighted` by their weights, `min` takes the lowest score."""
     grades: Grades = Grades()

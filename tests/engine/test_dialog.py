@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 
 import pytest
@@ -22,6 +21,7 @@ from generation.engine.protocols import (
     Verdict,
 )
 from tests.engine.parts import Library, Model, contextual, in_turn, judge, maker, source
+from tests.engine.parts import verdict as judgement
 
 
 def made(outcome: Made | Failed) -> Made:
@@ -327,11 +327,11 @@ async def test_grounding_does_not_apply_where_there_were_no_passages() -> None:
     assert verdict.overall == 0.5
     schema = model.of("judge")[0].schema
     assert schema is not None
-    assert "grounding" not in schema["properties"]
+    assert "grounding" not in schema["properties"]["scores"]["properties"]
 
 
 async def test_scores_out_of_range_are_asked_for_again() -> None:
-    wild = json.dumps({name: {"score": 8, "feedback": ""} for name in ("factuality", "helpfulness")})
+    wild = judgement({"factuality": 8, "helpfulness": 0.5})
     model = Model(in_turn("judge", wild))
     verdict = verdict_of(await judged(model))
     assert verdict.overall == 0.5

@@ -14,7 +14,7 @@ from datasets.schema import Dialog, Message, Score, Source, Step, ToolCall, Trac
 from generation.engine.calls import Calls
 from generation.engine.errors import DialogError, EngineError, FatalError, TransientError
 from generation.engine.evaluators import BUILT_IN, Criterion, ModelJudge, Panel, VectorJudge, assemble
-from generation.engine.judging import Aggregation, EmbeddingChoice, Grades, Judging
+from generation.engine.judging import Aggregation, CustomEvaluator, EmbeddingChoice, Grades, Judging
 from generation.engine.protocols import Brief, CallLog, Speaker, Verdict
 from generation.engine.providers import ClientPool, OpenAIChat, OpenAIEmbedder, RetryPolicy, Server
 from tests.engine.parts import Model, in_turn, source, verdict
@@ -387,7 +387,7 @@ def test_a_recipe_that_cannot_be_judged_by_is_refused(judging: dict[str, Any], w
 async def test_a_panel_is_put_together_as_the_recipe_says() -> None:
     judging = Judging(
         weights={"helpfulness": 2, "coherence": 1},
-        others={"length": 4},
+        others=(CustomEvaluator(name="length", weight=4),),
         aggregation="weighted",
         embedding=EmbeddingChoice(endpoint=1, model="embedder-1"),
         grades=Grades(perfect=0.99),

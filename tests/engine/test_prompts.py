@@ -10,6 +10,7 @@ import pytest
 
 from datasets.schema import Dialog, Message, Source
 from generation.engine import prompts
+from generation.engine.prompts import judging
 from generation.engine.protocols import Brief, PersonaSketch, Turn
 from tests.engine.parts import source
 
@@ -83,7 +84,7 @@ def every_prompt_with(text: str) -> list[str]:
         prompts.correspondent("P", sketch),
         prompts.follow_up(text),
         *(turn.content for turn in asked_first("T", text, sketch, [passage], 0)),
-        *(turn.content for turn in prompts.judge(Dialog(messages=talk), [passage], ("grounding",))),
+        *(turn.content for turn in judging.judge(Dialog(messages=talk), [passage], {"grounding": text})),
         *(turn.content for turn in prompts.correspondent_writer(text)),
     ]
 

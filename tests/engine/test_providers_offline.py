@@ -201,7 +201,7 @@ async def judged(answer: str) -> Verdict:
         Message(role="user", content="How long is a guest code valid?"),
         Message(role="assistant", content=answer),
     )
-    step = Step(operation="answer", model="offline", request=(), reply=0, sources=SOURCES)
+    step = Step(operation="answer", model="offline", request=(), reply=0, message=1, sources=SOURCES)
     dialog = Dialog(messages=messages, trace=Trace(texts=("",), steps=(step,)))
     return await ModelJudge(Speaker(OfflineChat())).judge(dialog, Brief(seed=1, turns=1), Calls())
 
@@ -215,6 +215,8 @@ async def test_a_judgement_counts_words_and_says_so() -> None:
     assert bad["factuality"] == 0.0
     assert bad["helpfulness"] < good["helpfulness"]
     assert all(score.feedback.startswith("Counted offline") for score in grounded.scores)
+    assert invented.feedback.startswith("Counted offline")
+    assert (grounded.first_bad, invented.first_bad) == (None, 1)
 
 
 async def test_a_correspondent_prompt_fits_the_assistants() -> None:

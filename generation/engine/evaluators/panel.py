@@ -105,8 +105,8 @@ def assemble(
 ) -> Panel:
     """The panel that a recipe asks for, from its live parts.
 
-    `own` are the project's criteria, `others` evaluators from outside. Raises ValueError when a part that the recipe
-    needs is missing.
+    `own` are the project's criteria, `others` the evaluators from outside in the order of the recipe's. Raises
+    ValueError when a part that the recipe needs is missing.
     """
     evaluators: list[Evaluator] = []
     asked = [*(BUILT_IN[name] for name in MODEL_CRITERIA if name in judging.weights), *own]
@@ -118,5 +118,6 @@ def assemble(
         if embedder is None or judging.embedding is None:
             raise ValueError("To judge by embeddings takes an embedding model.")
         evaluators.append(VectorJudge(embedder, judging.compared, judging.embedding.model))
-    weights = {**{one.name: one.weight for one in own}, **judging.others, **judging.weights}
+    weights: dict[str, float] = {one.name: one.weight for one in own} | {**judging.weights}
+    weights |= {other.name: said.weight for other, said in zip(others, judging.others, strict=True)}
     return Panel((*evaluators, *others), weights, judging.aggregation, judging.grades)

@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from datasets.models import Corpus, SourceFile
-from datasets.services import bulk, exports, ingest
+from datasets.services import bulk, exports, ingest, reports
 
 AT_ONCE = 500
 """Files that one tick hands out; the next one goes on from there."""
@@ -30,6 +30,11 @@ def write_export(export_id: int) -> None:
 
 
 @shared_task
+def make_report(report_id: int) -> None:
+    reports.make_report(report_id=report_id)
+
+
+@shared_task
 def carry_on_bulk(action_id: int) -> None:
     while bulk.advance(action_id=action_id):
         pass
@@ -45,5 +50,7 @@ def tick() -> None:
         clear_corpus.apply_async((corpus_id,), expires=EXPIRES)
     for export_id in exports.waiting_exports():
         write_export.apply_async((export_id,), expires=EXPIRES)
+    for report_id in reports.waiting_reports():
+        make_report.apply_async((report_id,), expires=EXPIRES)
     for action_id in bulk.left_lying():
         carry_on_bulk.apply_async((action_id,), expires=EXPIRES)

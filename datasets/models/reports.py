@@ -28,6 +28,9 @@ class Report(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="reports", db_index=False)
     filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
+    about = models.CharField(
+        max_length=300, blank=True, help_text="The filter in words; nothing where it narrows nothing."
+    )
     up_to = models.BigIntegerField(help_text="Id of the newest conversation that belongs to it.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     rows = models.PositiveIntegerField(help_text="Conversations to read, counted when it was asked for.")

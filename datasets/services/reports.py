@@ -11,6 +11,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from datasets.filters import ConversationFilter
+from datasets.forms.conversations import ConversationFilterForm
 from datasets.models import Project, Report, User
 from datasets.models.reports import ReportQuerySet
 from datasets.reports.findings import Findings
@@ -72,6 +73,14 @@ def make_report(*, report_id: int) -> None:
         findings = tally.findings(reckoning.archive_of(report.project, tally))
         _keep(report, state=Report.State.DONE, result=findings.model_dump(mode="json"), rows_read=tally.conversations,
               lease_until=None, finished=timezone.now())  # fmt: skip
+
+
+def _about(project: Project, filter: ConversationFilter) -> str:
+    form = ConversationFilterForm(project, filter.parameters)
+    form.full_clean()
+    words = [f"“{filter.q}”"] if filter.q else []
+    status = [filter.status.label.lower()] if filter.status else []
+    return ", ".join([*words, *status, *(text for text, _ in form.chips)])[:300]
 
 
 def _read(report: Report) -> Tally:

@@ -18,6 +18,14 @@ SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 
+
+def _schema(questions: int) -> dict[str, Any]:
+    if questions == 1:
+        return SCHEMA
+    messages = {"type": "array", "items": {"type": "string"}, "minItems": questions, "maxItems": questions}
+    return SCHEMA | {"properties": {"instructions": messages}}
+
+
 _KEYS = ("instructions", "instruction", "questions", "question", "message", "text")
 
 
@@ -35,7 +43,9 @@ class Simple:
     async def write(self, brief: Brief, sources: Sequence[Source], calls: CallLog) -> Sequence[Instruction]:
         """First messages, written so that `sources` hold their answers."""
         turns = prompts.first_question(self.template, self.correspondent, brief, sources)
-        request = self.speaker.request("instruction", turns, schema=SCHEMA, schema_name="instructions")
+        request = self.speaker.request(
+            "instruction", turns, schema=_schema(brief.questions), schema_name="instructions"
+        )
         written = await calls.ask(self.speaker.model, request, read_instructions, message=0)
         return written[: brief.questions]
 

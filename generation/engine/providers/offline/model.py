@@ -110,9 +110,11 @@ def _tokens(text: str) -> int:
 def _instruction(request: ChatRequest, chance: random.Random) -> str:
     count = _count(request.schema) if request.schema is not None else 1
     found = questions(passages(request))
+    already = tagged(request.turns[-1].content, "already_asked")
+    avoid = [line.removeprefix("- ") for line in "\n".join(already).splitlines()]
     asked: list[str] = []
     for _ in range(count):
-        asked.append(_first_question(request, found, asked, chance))
+        asked.append(_first_question(request, found, [*avoid, *asked], chance))
     if request.schema is None:
         return asked[0]
     return json.dumps(_with_texts(request.schema, asked), ensure_ascii=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
+from itertools import cycle, islice, pairwise
 from typing import Any, Literal
 
 import pygal
@@ -50,10 +50,15 @@ def plain(value: float) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
 
-def bars(title: str, rows: Iterable[tuple[str, float]], *, form: Form = plain, tone: Tone = "ghost") -> SafeString:
-    """A bar lying beside each label, in the order given, with its value at its end. Long labels are cut."""
+def bars(
+    title: str, rows: Iterable[tuple[str, float]], *, form: Form = plain, tone: Tone = "ghost", top: float = 0
+) -> SafeString:
+    """A bar lying beside each label, in the order given, with its value at its end. Long labels are cut.
+
+    A value of `top`, if it is larger than every value, would fill the width.
+    """
     rows = [(_fit(label), value) for label, value in rows]
-    top = max((value for _, value in rows), default=0) or 1
+    top = max([top, *(value for _, value in rows)]) or 1
     chart = pygal.HorizontalBar(
         **_options(height=len(rows) * 22 + 8, margin=4, range=(0, top * 1.22), show_x_labels=False, print_values=True),
         print_values_position="top", show_x_guides=False, show_y_guides=False, value_formatter=form,
@@ -67,18 +72,19 @@ def bars(title: str, rows: Iterable[tuple[str, float]], *, form: Form = plain, t
 
 def histogram(
     title: str, edges: Sequence[float], counts: Sequence[int], *, names: Sequence[str] = (), form: Form = plain,
-    tone: Tone = "ghost", top: float | None = None,
+    tone: Tone = "ghost", open_ended: bool = False,
 ) -> SafeString:  # fmt: skip
     """Columns between neighbouring edges: len(counts) + 1 of them. `names` say what a bin holds, where "0 – 10" does not.
 
-    `top` is where the upright axis ends, for several histograms side by side.
+    `open_ended`: the last bin also holds whatever is above its upper edge.
     """
     if len(edges) != len(counts) + 1:
         raise ValueError("A histogram has one edge more than it has counts.")
     names = names or [f"{form(low)} – {form(high)}" for low, high in pairwise(edges)]
-    every = -(-len(edges) // 8)
-    chart = pygal.Histogram(**_options(y_labels=round_ticks(top or max(counts, default=0))), x_value_formatter=form)
-    chart.x_labels = list(edges[::every])
+    chart = pygal.Histogram(**_options(y_labels=round_ticks(max(counts, default=0))), x_value_formatter=form)
+    chart.x_labels = [{"value": edge, "label": form(edge)} for edge in edges[:: -(-len(edges) // 8)]]
+    if open_ended:
+        chart.x_labels = [*(label for label in chart.x_labels if label["value"] < edges[-1]), _more(edges[-1])]
     chart.add(title, [(count, low, high) for count, (low, high) in zip(counts, pairwise(edges), strict=True)])
     rows = [(name, plain(count)) for name, count in zip(names, counts, strict=True)]
     picture = _picture(chart, title, [tone], [": ".join(row) for row in rows]) if sum(counts) else None
@@ -86,15 +92,19 @@ def histogram(
 
 
 def donut(title: str, parts: Mapping[str, float], *, tones: Sequence[Tone] = CYCLE, form: Form = plain) -> SafeString:
-    """A ring of the parts above zero, with a legend that gives each one's value and share; the smallest are together."""
-    shown = _together([(_fit(label), value) for label, value in parts.items() if value > 0])
-    total = sum(value for _, value in shown)
+    """A ring of the parts above zero, with a legend that gives each one's value and share; the smallest are together.
+
+    `tones` are those of `parts`, one each, and begin again when they run out.
+    """
+    toned = zip(parts.items(), cycle(tones), strict=False)
+    shown = _together([(_fit(label), value, tone) for (label, value), tone in toned if value > 0])
+    total = sum(value for _, value, _ in shown)
     chart = pygal.Pie(**_options(width=160, height=160, margin=0), inner_radius=0.62)
-    for label, value in shown:
+    for label, value, _ in shown:
         chart.add(label, value)
-    rows = [(label, form(value), f"{100 * value / total:.1f} %") for label, value in shown]
+    rows = [(label, form(value), f"{100 * value / total:.1f} %") for label, value, _ in shown]
     tips = [f"{label}: {value} ({share})" for label, value, share in rows]
-    tones = [tones[index % len(tones)] for index in range(len(shown))]
+    tones = [tone for _, _, tone in shown]
     picture = _picture(chart, title, tones, tips) if shown else None
     return _figure(title, picture, ("", "Number", "Share"), rows, legend=list(zip(tones, rows, strict=True)))
 
@@ -118,7 +128,7 @@ def lines(
         chart.add(_fit(name), one)
     shown = [(name, when, value) for name, one in points.items() for when, value in one if value is not None]
     tips = [f"{name}, {_moment(when, moments)}: {form(value)}" for name, when, value in shown]
-    tones = [tones[index % len(tones)] for index in range(len(points))]
+    tones = list(islice(cycle(tones), len(points)))
     picture = _picture(chart, title, tones, tips if len(whens) <= DOTS else []) if values else None
     legend = [(tone, (_fit(name), "", "")) for tone, name in zip(tones, points, strict=True)] if len(points) > 1 else []
     rows = _time_rows(points, whens, moments, form)
@@ -137,11 +147,16 @@ def _cut(label: str) -> str:
     return label if len(label) <= LABEL else label[: LABEL - 1].rstrip() + "…"
 
 
-def _together(parts: list[tuple[str, float]]) -> list[tuple[str, float]]:
+def _together(parts: list[tuple[str, float, Tone]]) -> list[tuple[str, float, Tone]]:
     if len(parts) <= PARTS:
         return parts
-    kept = sorted(parts, key=lambda part: -part[1])[: PARTS - 1]
-    return [*kept, (f"{len(parts) - len(kept)} others", sum(v for _, v in parts) - sum(v for _, v in kept))]
+    parts = sorted(parts, key=lambda part: -part[1])
+    kept, rest = parts[: PARTS - 1], parts[PARTS - 1 :]
+    return [*kept, (f"{len(rest)} others", sum(value for _, value, _ in rest), "waiting")]
+
+
+def _more(edge: float) -> dict[str, Any]:
+    return {"value": edge, "label": "more"}
 
 
 # -- time ---------------------------------------------------------------------------------------------------------------

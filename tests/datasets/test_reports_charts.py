@@ -77,10 +77,17 @@ def test_a_donut_puts_its_smallest_parts_together() -> None:
     assert texts(html, "tbody td:nth-child(2)")[-1] == "15"
 
 
+def test_the_tones_of_a_donut_stay_with_their_parts() -> None:
+    html = charts.donut("Grades", {"perfect": 0, "good": 2, "bad": 1}, tones=["done", "ghost", "failed"])
+    assert [node.attributes["class"] for node in LexborHTMLParser(html).css("li")] == ["tone-ghost", "tone-failed"]
+
+
 def test_a_histogram_labels_its_edges_and_names_its_bins() -> None:
     html = charts.histogram("Scores", [n / 10 for n in range(11)], [0] * 9 + [4])
     assert texts(html, ".axis.x text") == ["0", "0.2", "0.4", "0.6", "0.8", "1"]
     assert texts(html, ".histbar title")[-1] == "0.9 – 1: 4"
+    open_ended = charts.histogram("Words", [0, 50, 100], [3, 1], open_ended=True)
+    assert texts(open_ended, ".axis.x text") == ["0", "50", "more"]
     with pytest.raises(ValueError, match="one edge more"):
         charts.histogram("Scores", [0, 1], [1, 2])
 

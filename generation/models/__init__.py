@@ -1,10 +1,12 @@
 """How things get made: the tables of the press."""
 
 from .endpoints import CorpusEmbedding, Endpoint, EndpointKey, Price
+from .improvements import Improvement, ImprovementItem
 from .personas import PersonaBranch, PersonaGrowth
 from .runs import Call, Recipe, Run, Slot
 from .trials import Trial
 
 __all__ = [
-    "Call", "CorpusEmbedding", "Endpoint", "EndpointKey", "PersonaBranch", "PersonaGrowth", "Price", "Recipe", "Run", "Slot", "Trial",
+    "Call", "CorpusEmbedding", "Endpoint", "EndpointKey", "Improvement", "ImprovementItem", "PersonaBranch",
+    "PersonaGrowth", "Price", "Recipe", "Run", "Slot", "Trial",
 ]  # fmt: skip

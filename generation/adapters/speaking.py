@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from generation.engine.errors import FatalError, TransientError
 from generation.engine.protocols import ChatModel, ChatRequest, Completion, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
+from generation.engine.providers.keys import Hear
 from generation.engine.providers.offline import OfflineChat
 from generation.engine.providers.presets import PRESETS
 from generation.engine.providers.retrying import USUAL
 from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint
 
-Hear = Callable[[str], None]
+from .keyring import SharedKeys
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,11 @@ class Switchboard:
     def __init__(self, endpoints: Iterable[Endpoint], pool: ClientPool, lines: int = 1) -> None:
         self.hear: Hear = lambda trouble: None
         self._endpoints = {endpoint.pk: endpoint for endpoint in endpoints}
-        self._servers = {pk: server_of(endpoint) for pk, endpoint in self._endpoints.items() if not endpoint.is_offline}
+        self._servers = {
+            pk: server_of(endpoint, lambda trouble: self.hear(trouble))
+            for pk, endpoint in self._endpoints.items()
+            if not endpoint.is_offline
+        }
         self._limiters = {pk: AdaptiveLimiter(lines) for pk in self._servers}
         self._pool = pool
 
@@ -56,7 +64,9 @@ class Switchboard:
     def model(self, endpoint: int, name: str, policy: RetryPolicy = USUAL) -> ChatModel:
         if self._row(endpoint).is_offline:
             return OfflineChat(latency=OFFLINE_LATENCY)
-        chat = OpenAIChat(self._pool, self._servers[endpoint], name)
+        # Nobody waits longer for a key than for an answer.
+        server = replace(self._servers[endpoint], patience=policy.patience)
+        chat = OpenAIChat(self._pool, server, name)
         overheard = Overheard(Limited(chat, self._limiters[endpoint]), lambda trouble: self.hear(trouble))
         return Retrying(overheard, policy)
 
@@ -74,12 +84,11 @@ OFFLINE_LATENCY = 0.05
 """Seconds that the offline model takes for a reply, so that progress can be seen."""
 
 
-def server_of(endpoint: Endpoint) -> Server:
-    """Raises Undecryptable when its key cannot be read."""
-    key = endpoint.keys.first()
+def server_of(endpoint: Endpoint, hear: Hear = log.info) -> Server:
+    """`hear` is told why calls wait for a key. Raises Undecryptable when a key cannot be read."""
     return Server(
         base_url=endpoint.base_url,
-        api_key=key.reveal() if key else "",
         timeout=endpoint.timeout,
         dialect=PRESETS[endpoint.preset].dialect,
+        keys=SharedKeys(endpoint, hear),
     )

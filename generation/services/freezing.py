@@ -19,14 +19,14 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
         correspondent=_optional_prompt(project, spec.correspondent_prompt, PromptRole.CORRESPONDENT),
         instruction=_optional_prompt(project, spec.instruction_prompt, PromptRole.INSTRUCTION),
         personas=_personas(project.personas.filter(pk__in=spec.personas), spec),
-        models={role: _model(project, role, choice) for role, choice in spec.models.items()},
+        models={role: frozen_model(project, role, choice) for role, choice in spec.models.items()},
         second=_second(project, spec),
     )
 
 
 def _second(project: Project, spec: Recipe) -> FrozenModel | None:
     chosen = spec.product.second if isinstance(spec.product, Pairs) else None
-    return _model(project, "second model", chosen) if chosen else None
+    return frozen_model(project, "second model", chosen) if chosen else None
 
 
 def _corpus_name(project: Project, spec: Recipe) -> str:
@@ -70,7 +70,8 @@ def describe(description: str, features: dict[str, object]) -> str:
     return "\n".join([description.strip(), *traits])
 
 
-def _model(project: Project, role: str, choice: ModelChoice) -> FrozenModel:
+def frozen_model(project: Project, role: str, choice: ModelChoice) -> FrozenModel:
+    """A choice with the name and prices that it has now. Raises Refused when its endpoint is not of this project."""
     endpoint: Endpoint | None = project.endpoints.filter(pk=choice.endpoint).first()
     if endpoint is None:
         raise Refused(f"The endpoint for the {role} is not in this project: choose another.", field="models")

@@ -21,6 +21,8 @@ from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 PORT = 6333
 """Qdrant's own, where an address names none."""
 TIMEOUT = aiohttp.ClientTimeout(total=60, sock_connect=5)
+LARGEST = 256 * 2**20
+"""Bytes of an answer of our own server; Qdrant has no limit for them."""
 CONNECTIONS = 32
 """Open at once, from one process; further requests wait for a free one."""
 BATCH = 100
@@ -52,6 +54,14 @@ class IndexUnavailable(IndexFault):
 
 class IndexMissing(IndexFault):
     """The collection does not exist: the corpus has not been indexed, or its index was dropped."""
+
+
+class IndexDenied(IndexFault):
+    """The vector store wants another API key, or one at all."""
+
+
+class IndexTooMuch(IndexFault):
+    """The answer is larger than the client takes: ask for less at a time."""
 
 
 class IndexMismatch(IndexFault):
@@ -104,12 +114,25 @@ class Hit:
 
 
 class Client:
-    """Connections to one Qdrant server, kept alive; for use in one event loop. Close it, or use it in `async with`."""
+    """Connections to one Qdrant server, kept alive; for use in one event loop. Close it, or use it in `async with`.
 
-    def __init__(self, base: str, socket: str | None, api_key: str | None) -> None:
+    `advice` says what to do when it does not answer; `largest` bounds an answer, in bytes.
+    """
+
+    def __init__(
+        self,
+        base: str,
+        socket: str | None,
+        api_key: str | None,
+        *,
+        advice: str = "see that it runs and that QDRANT_URL is right",
+        largest: int = LARGEST,
+        timeout: aiohttp.ClientTimeout = TIMEOUT,
+    ) -> None:
         self._base = base
         self._socket = socket
         self._headers = {"Content-Type": "application/json"} | ({"api-key": api_key} if api_key else {})
+        self._advice, self._largest, self._timeout = advice, largest, timeout
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -123,6 +146,10 @@ class Client:
             await self._session.close()
             self._session = None
 
+    @property
+    def place(self) -> str:
+        return self._socket or self._base
+
     async def get_collections(self) -> list[str]:
         """The names of all collections. Raises IndexUnavailable."""
         return [each["name"] for each in (await self.call("GET", "/collections"))["collections"]]
@@ -130,29 +157,41 @@ class Client:
     async def call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         """The `result` of Qdrant's answer.
 
-        Raises IndexUnavailable when there is no answer, IndexMissing on 404, IndexFault with Qdrant's own words on any
-        other refusal.
+        Raises IndexUnavailable when there is no answer, IndexMissing on 404, IndexDenied on 401 and 403, IndexTooMuch
+        when the answer is too large, IndexFault with Qdrant's own words on any other refusal.
         """
         data = None if body is None else to_json(body)
         try:
             try:
-                return await self._send(method, path, data)
+                status, answer = await self._send(method, path, data)
             except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError):
                 # most likely a kept-alive connection to a server that has restarted; every request may be sent twice
-                return await self._send(method, path, data)
+                status, answer = await self._send(method, path, data)
         except (aiohttp.ClientError, OSError, ValueError) as error:
+            said = str(error) or "it took too long"
             raise IndexUnavailable(
-                f"The vector store at {self._socket or self._base} does not answer: "
-                f"see that it runs and that QDRANT_URL is right ({error or type(error).__name__})."
+                f"The vector store at {self.place} does not answer: {self._advice} ({said})."
             ) from error
+        if status >= 400:
+            raise _fault(status, answer)
+        return self._result(answer)
 
-    async def _send(self, method: str, path: str, data: bytes | None) -> Any:
+    async def _send(self, method: str, path: str, data: bytes | None) -> tuple[int, bytes]:
         request = self._open_session().request(method, self._base + path, data=data, allow_redirects=False)
         async with request as response:
-            answer = await response.read()
-        if response.status >= 400:
-            raise _fault(response.status, answer)
-        return from_json(answer)["result"]
+            parts, size = [], 0
+            async for part in response.content.iter_any():
+                parts.append(part)
+                size += len(part)
+                if size > self._largest:
+                    raise IndexTooMuch(f"The vector store at {self.place} answers with more than can be taken in.")
+            return response.status, b"".join(parts)
+
+    def _result(self, answer: bytes) -> Any:
+        try:
+            return from_json(answer)["result"]
+        except (ValueError, TypeError, KeyError) as error:
+            raise IndexUnavailable(f"What answers at {self.place} is not Qdrant: {self._advice}.") from error
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -161,7 +200,7 @@ class Client:
                 if self._socket
                 else aiohttp.TCPConnector(limit=CONNECTIONS)
             )
-            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=TIMEOUT)
+            self._session = aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=self._timeout)
         return self._session
 
 
@@ -169,19 +208,31 @@ def connect(url: str, api_key: str | None = None) -> Client:
     """A client for `http://…`, `https://…` (port 6333 unless named) or `unix:///path.sock`. Nothing is sent yet."""
     if url.startswith("unix://"):
         return Client("http://localhost", url.removeprefix("unix://"), api_key)
+    return Client(base_of(url), None, api_key)
+
+
+def base_of(url: str) -> str:
+    """A web address with its port, which is 6333 unless it is named."""
     parts = urlsplit(url.rstrip("/"))
     host = parts.netloc if parts.port else f"{parts.netloc}:{PORT}"
-    return Client(f"{parts.scheme}://{host}{parts.path}", None, api_key)
+    return f"{parts.scheme}://{host}{parts.path}"
+
+
+KINDS: dict[int, type[IndexFault]] = {
+    401: IndexDenied, 403: IndexDenied, 404: IndexMissing, 409: _Exists,
+    429: IndexUnavailable, 502: IndexUnavailable, 503: IndexUnavailable, 504: IndexUnavailable,
+}  # fmt: skip
 
 
 def _fault(status: int, answer: bytes) -> IndexFault:
-    """The refusal in Qdrant's words, or in those of whatever stands before it."""
-    kinds = {404: IndexMissing, 409: _Exists, 429: IndexUnavailable, 502: IndexUnavailable, 503: IndexUnavailable}
+    """The refusal in Qdrant's words; whatever else stands before it may say things that are not for everybody."""
+    kind = KINDS.get(status, IndexFault)
+    if kind is IndexDenied:
+        return kind("The vector store refuses the API key: enter one that it accepts.")
     try:
-        sentence = from_json(answer)["status"]["error"]
+        return kind(str(from_json(answer)["status"]["error"])[:500])
     except (ValueError, TypeError, KeyError):
-        sentence = f"The vector store answered {status}: {answer[:200].decode(errors='replace')}"
-    return kinds.get(status, IndexFault)(sentence)
+        return kind(f"The vector store answered with the status {status}.")
 
 
 class PassageIndex:

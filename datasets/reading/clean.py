@@ -52,10 +52,14 @@ def title_of(text: str) -> str:
 
 
 def title_of_file(name: str) -> str:
-    """A title from a hostile file name, which may hold folders, controls and markup; it is never used as a path."""
-    last = re.split(r"[/\\]", clean(name))[-1]
+    """A title from a hostile file name, which may hold controls and markup; it is never used as a path.
+
+    The folders of a plain relative path, as in "guides/set-up.md", stay; those of any other go.
+    """
+    *folders, last = re.split(r"[/\\]", clean(name))
     stem = last.rpartition(".")[0] or last
-    return title_of(re.sub(r"[_\s]+", " ", stem)) or "Untitled"
+    kept = folders if "\\" not in name and not {"", ".", ".."} & set(folders) else []
+    return title_of(re.sub(r"[_\s]+", " ", "/".join([*kept, stem]))) or "Untitled"
 
 
 def key_of(value: str) -> str:

@@ -33,6 +33,7 @@ class Text:
     """One readable document. Every offset counts characters (code points) of `text`.
 
     `key` is stable inside the file: "" for a file that is one document, the row's own id or "row 12" otherwise.
+    `external_id` is the row's own id, "" if it has none.
     `pages` holds the offset at which each page begins, and is empty where there are no pages.
     `share` says how much of the file has been read once this document has arrived, 0 to 1.
     """
@@ -44,6 +45,7 @@ class Text:
     headings: tuple[Heading, ...] = ()
     metadata: dict[str, JSON] = field(default_factory=dict)
     share: float = 1.0
+    external_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +61,16 @@ class ReadOptions:
     """What a person chose for a file, and the bounds that hold for everybody's.
 
     `column` names the column of a CSV or TSV file and `content_key` the key of a JSONL object that holds the text; both
-    are guessed when None, and so are `title_key` and `id_key`, which serve both kinds. `max_chars` bounds the text of
-    one document (also one row), `seconds` the wait for the next document, `max_memory` the bytes that reading may use.
+    are guessed when None, and so are `title_key` and `id_key`, which serve both kinds. What the other columns or keys
+    hold becomes the document's metadata if `keep_others`. `max_chars` bounds the text of one document (also one row),
+    `seconds` the wait for the next document, `max_memory` the bytes that reading may use.
     """
 
     column: str | None = None
     content_key: str | None = None
     title_key: str | None = None
     id_key: str | None = None
+    keep_others: bool = True
     max_bytes: int = 512 * 2**20
     max_chars: int = 10_000_000
     max_pages: int = 5_000

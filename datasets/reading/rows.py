@@ -58,6 +58,9 @@ def pick(head: Sequence[Mapping[str, JSON]], content: str | None, options: ReadO
     content = content or _usual(names, _CONTENT_NAMES, head) or _longest(names, head)
     if head and not content:
         raise Unreadable(f"No column or key holds text (there are {listed(names)}): add one named text.")
+    for chosen in filter(None, (options.title_key, options.id_key)):
+        if head and chosen not in names:
+            raise Unreadable(f"There is no {_quoted(chosen)} (there are {listed(names)}): pick another.")
     others = [name for name in names if name != content]
     return Picked(
         content,
@@ -98,6 +101,7 @@ def _document(row: Row, picked: Picked, source: Source, options: ReadOptions, se
     if not text.text:
         return Problem(row.where, f"Its {_quoted(picked.content)} shows no text: fill it in or leave the row out.")
     title = row.values.get(picked.title)
+    others = {k: v for k, v in row.values.items() if k not in (picked.content, picked.title)}
     return Text(
         title=(title_of(str(title)) if isinstance(title, str | int) else "")
         or title_of(f"{source.title}, {row.where}"),
@@ -105,8 +109,9 @@ def _document(row: Row, picked: Picked, source: Source, options: ReadOptions, se
         key=_key(row, picked.id, seen),
         pages=text.pages,
         headings=text.headings,
-        metadata={clean(k): clean_json(v) for k, v in row.values.items() if k not in (picked.content, picked.title)},
+        metadata={clean(k): clean_json(v) for k, v in others.items()} if options.keep_others else {},
         share=row.share,
+        external_id=_own_id(row, picked.id),
     )
 
 
@@ -137,14 +142,18 @@ def _text(value: str, options: ReadOptions) -> Text:
 
 def _key(row: Row, name: str, seen: set[int]) -> str:
     """The row's own id, else its place in the file; an id that came before gets the place as well."""
-    value = row.values.get(name) if name else None
-    key = key_of(str(value)) if isinstance(value, str | int) else ""
+    key = _own_id(row, name)
     if not key:
         key = row.where
     elif hash(key) in seen:
         key = key_of(f"{key} ({row.where})")
     seen.add(hash(key))
     return key
+
+
+def _own_id(row: Row, name: str) -> str:
+    value = row.values.get(name) if name else None
+    return key_of(str(value)) if isinstance(value, str | int) else ""
 
 
 def _quoted(name: str) -> str:

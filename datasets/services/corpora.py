@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from pathlib import PurePath
 
 from django.conf import settings
@@ -102,26 +103,41 @@ class Stored:
 
 
 def store_file(
-    *, corpus: Corpus, name: str, file: File, user: User | None, options: Options | None = None
+    *, corpus: Corpus, name: str, file: File, user: User | None, options: Options | None = None, folder: str = ""
 ) -> tuple[SourceFile, bool]:
     """Keep an uploaded file under `name`, replacing one of that name. Returns it, and whether it is to be read.
 
     A file with the same content and options is left alone. `options=None` keeps those of the file that it replaces.
+    Where it stood below a `folder`, it is named with it.
     """
-    source, changed = _store(corpus, name, file, user, options)
+    source, changed = _store(corpus, clean_path(folder, name), file, user, options)
     if changed:
         _record(corpus, user, f"added {source.name} to “{corpus.name}”")
     return source, changed
 
 
 def store_files(
-    *, corpus: Corpus, files: Iterable[File], user: User | None, options: Options | None = None
+    *,
+    corpus: Corpus,
+    files: Sequence[File],
+    user: User | None,
+    options: Options | None = None,
+    folders: Sequence[str] = (),
 ) -> list[Stored]:
-    """Keep many files, under their own names. One that is refused does not keep the others out."""
-    results = [_store_or_refuse(corpus, file, user, options) for file in files]
-    names = [result.name for result in results if result.changed]
-    if names:
-        what = names[0] if len(names) == 1 else f"{len(names)} files"
+    """Keep many files, under their own names. One that is refused does not keep the others out.
+
+    `folders` are those that the files stood in, if they are known.
+    """
+    names = [
+        clean_path(folder, file.name or "") for file, folder in zip(files, chain(folders, repeat("")), strict=False)
+    ]
+    results = [
+        _twice(name) if name in names[:at] else _store_or_refuse(corpus, name, file, user, options)
+        for at, (name, file) in enumerate(zip(names, files, strict=True))
+    ]
+    added = [result.name for result in results if result.changed]
+    if added:
+        what = added[0] if len(added) == 1 else f"{len(added)} files"
         _record(corpus, user, f"added {what} to “{corpus.name}”")
     return results
 
@@ -145,6 +161,8 @@ def reread_file(*, source: SourceFile, user: User | None, options: Options | Non
 @transaction.atomic
 def delete_file(*, source: SourceFile, user: User | None) -> None:
     """A worker clears away its documents, vectors and stored content (`ingest.clear_file`)."""
+    if source.corpus.adopted_id:
+        raise Refused("The corpus is read from this collection: delete the corpus instead.")
     if _living(SourceFile.objects.filter(pk=source.pk)).ask_deleting():
         _record(source.corpus, user, f"deleted {source.name} from “{source.corpus.name}”")
 
@@ -153,8 +171,11 @@ def _living(files: SourceFileQuerySet) -> SourceFileQuerySet:
     return files.exclude(state=SourceFile.State.DELETING)
 
 
-def _store_or_refuse(corpus: Corpus, file: File, user: User | None, options: Options | None) -> Stored:
-    name = clean_name(file.name or "")
+def _twice(name: str) -> Stored:
+    return Stored(name, refusal="Two files of this name came at once, and the first was taken: rename the other one.")
+
+
+def _store_or_refuse(corpus: Corpus, name: str, file: File, user: User | None, options: Options | None) -> Stored:
     try:
         return Stored(name, *_store(corpus, name, file, user, options))
     except Refused as refusal:
@@ -164,10 +185,12 @@ def _store_or_refuse(corpus: Corpus, file: File, user: User | None, options: Opt
 def _store(
     corpus: Corpus, name: str, file: File, user: User | None, options: Options | None
 ) -> tuple[SourceFile, bool]:
+    if corpus.adopted_id:
+        raise Refused("This corpus is read from a collection: make another one for files.")
     limit = settings.UPLOAD_MAX_BYTES
     if file.size > limit:
         raise Refused(f"It is larger than {limit // 2**20} MB, the limit for one file: split it and upload the parts.")
-    name, digest = clean_name(name), _sha256(file)
+    digest = _sha256(file)
     if (known := _unchanged(corpus, name, digest, options)) is not None:
         return known, False
     stored = SourceFile(corpus=corpus, name=name, sha256=digest, size=file.size, created_by=user)
@@ -186,6 +209,15 @@ def clean_name(name: str) -> str:
     return plain if len(plain) <= NAME_LENGTH else plain[: NAME_LENGTH - len(suffix)] + suffix
 
 
+def clean_path(folder: str, name: str) -> str:
+    """The name behind the folders that it stands in, as many of the innermost as fit."""
+    parts = [clean_name(part) for part in folder.replace("\\", "/").split("/") if part.strip() not in ("", ".", "..")]
+    parts.append(clean_name(name))
+    while len(parts) > 1 and len("/".join(parts)) > NAME_LENGTH:
+        del parts[0]
+    return "/".join(parts)
+
+
 def _sha256(file: File) -> str:
     digest = hashlib.sha256()
     for chunk in file.chunks():
@@ -195,7 +227,10 @@ def _sha256(file: File) -> str:
 
 
 def _unchanged(corpus: Corpus, name: str, digest: str, options: Options | None) -> SourceFile | None:
-    known = corpus.files.filter(name=name, sha256=digest).exclude(state=SourceFile.State.DELETING).first()
+    # Before folders were kept, a file in one was known by its last name alone.
+    last = PurePath(name).name
+    found = {file.name: file for file in _living(corpus.files.filter(name__in=[name, last], sha256=digest))}
+    known = found.get(name) or found.get(last)
     if known is not None and options is not None and known.options != dict(options):
         return None
     return known

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,18 +13,21 @@ from django.conf import settings
 from django.utils import timezone
 
 from datasets.index import IndexFault, PassageIndex, connect
-from datasets.models import Corpus, SourceFile
+from datasets.models import AdoptedCollection, Corpus, SourceFile
 from datasets.reading import Problem, ReadOptions, Text, Unreadable, peek_columns, read
 
 from .claims import ATTEMPTS, Overtaken, State, claim, end, lease_kept, mine
 from .clearing import clear_documents, clear_file
-from .intake import EmbeddingFault, Intake
+from .copying import copied
+from .intake import EmbeddingFault, IndexedIntake, Intake
 
 logger = logging.getLogger(__name__)
 
 REST = timedelta(seconds=20)
 """How long a file rests after its first failed attempt, and as much longer after each further one."""
 OPTIONS = ("column", "content_key", "title_key", "id_key")
+DROP_OTHERS = "drop"
+"""Of the option `other_keys`: what a row holds besides text, title and id is not kept."""
 
 
 def ingest(file_id: int) -> None:
@@ -46,9 +50,11 @@ def ingest(file_id: int) -> None:
 
 
 def _read(source: SourceFile) -> None:
-    with Intake(source) as intake:
+    adopted = source.corpus.adopted
+    contents = copied(adopted) if adopted else _contents(source)
+    with closing(contents), Intake(source) if adopted else IndexedIntake(source) as intake:
         try:
-            for found in _contents(source):
+            for found in contents:
                 intake.note(found) if isinstance(found, Problem) else intake.take(found)
         except Unreadable as error:
             _refuse(source, str(error), begun=intake.documents > 0)
@@ -56,13 +62,14 @@ def _read(source: SourceFile) -> None:
             intake.finish()
 
 
-def _contents(source: SourceFile) -> Iterator[Text | Problem]:
+def _contents(source: SourceFile) -> Generator[Text | Problem]:
     path = Path(source.file.path)
     if not path.exists():
         raise Unreadable("The stored content of this file is gone: upload it again.")
     source.columns = peek_columns(path, source.name) if source.option else []
     options = {name: source.options[name] for name in OPTIONS if source.options.get(name)}
-    yield from read(path, source.name, ReadOptions(**options))
+    keep_others = source.options.get("other_keys") != DROP_OTHERS
+    yield from read(path, source.name, ReadOptions(**options, keep_others=keep_others))
 
 
 def _refuse(source: SourceFile, sentence: str, *, begun: bool) -> None:
@@ -99,8 +106,10 @@ def clear_corpus(corpus_id: int) -> None:
     for file_id in corpus.files.values_list("pk", flat=True):
         ingest(file_id)
     if not corpus.files.exists():
-        asyncio.run(_drop_collection(corpus))
+        if corpus.adopted is None:  # somebody else's collection is theirs
+            asyncio.run(_drop_collection(corpus))
         corpus.delete()
+        AdoptedCollection.objects.filter(pk=corpus.adopted_id).delete()
 
 
 async def _drop_collection(corpus: Corpus) -> None:

@@ -26,11 +26,15 @@ SLICE = 200
 """Passages that are embedded, written and indexed together."""
 BUFFER = 2_000_000
 """Characters of text that are collected before they are written, unless one document is longer."""
+LONGEST_PASSAGE = 20_000
+"""Characters of a passage where the corpus does not say."""
 PROBLEMS_SHOWN = 50
 PROGRESS_EVERY = 0.5
 """Seconds between two writes of how far reading has come, at the least."""
 
-DOCUMENT_FIELDS = ["corpus", "title", "text", "pages", "metadata", "characters", "passage_count", "revision"]
+DOCUMENT_FIELDS = [
+    "corpus", "external_id", "title", "text", "pages", "metadata", "characters", "passage_count", "revision",
+]  # fmt: skip
 PASSAGE_FIELDS = ["corpus", "text", "start", "end", "page", "heading"]
 
 
@@ -39,7 +43,10 @@ class EmbeddingFault(Exception):
 
 
 class Intake:
-    """One attempt at a file: collects what is read, and writes it a buffer at a time."""
+    """One attempt at a file or collection: collects what is read, and writes its rows a buffer at a time.
+
+    A document becomes one passage, unless it is too long for one.
+    """
 
     def __init__(self, source: SourceFile) -> None:
         self.source, self.corpus = source, source.corpus
@@ -48,19 +55,17 @@ class Intake:
         self.share = self.shown_share = self.shown_at = 0.0
         self.documents = self.passages = 0
         """How many have been written."""
-        self.index_ready = False
 
     def __enter__(self) -> Self:
-        self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
-        client = connect(settings.QDRANT_URL, settings.QDRANT_API_KEY)
-        self.index = PassageIndex(client, self.corpus.collection)
-        self._runner.run(self._stack.enter_async_context(client))
-        self.embedder = self._runner.run(self._stack.enter_async_context(embedder_of(self.corpus.pk)))
         return self
 
     def __exit__(self, *_: object) -> None:
-        with self._runner:
-            self._runner.run(self._stack.aclose())
+        return None
+
+    def cut(self, text: Text) -> list[Span]:
+        if len(text.text) <= LONGEST_PASSAGE:
+            return [Span(0, len(text.text), None, "")]
+        return chunk(text, size=LONGEST_PASSAGE, overlap=0)
 
     def note(self, problem: Problem) -> None:
         self.source.problem_count += 1
@@ -70,7 +75,7 @@ class Intake:
     def take(self, text: Text) -> None:
         if text.key in self.buffer:
             self.flush()
-        self.buffer[text.key] = text, chunk(text, size=self.corpus.chunk_size, overlap=self.corpus.chunk_overlap)
+        self.buffer[text.key] = text, self.cut(text)
         self.buffered += len(text.text)
         self.share = text.share
         if self.buffered >= BUFFER or len(self.buffer) >= SLICE:
@@ -103,15 +108,69 @@ class Intake:
 
     def _write_passages(self, rows: list[Passage], *, so_far: float) -> None:
         """Rows keep their ids when a document is read again, so that what points to a passage goes on pointing to it."""
+        with holding(self.source):
+            self._keep(rows)
+            self._show_progress(self.shown_share + so_far * (self.share - self.shown_share))
+
+    def _keep(self, rows: list[Passage]) -> list[Passage]:
+        self.passages += len(rows)
+        return Passage.objects.bulk_create(
+            rows, update_conflicts=True, unique_fields=["document", "index"], update_fields=PASSAGE_FIELDS
+        )
+
+    def _show_progress(self, share: float) -> None:
+        now = time.monotonic()
+        if now - self.shown_at < PROGRESS_EVERY:
+            return
+        self.shown_at = now
+        mine(self.source).update(
+            progress=share,
+            lease_until=timezone.now() + LEASE,
+            document_count=Greatest("document_count", self.documents),
+            passage_count=Greatest("passage_count", self.passages),
+        )
+
+    def finish(self) -> None:
+        """Delete what this reading has not confirmed, and declare the file ready."""
+        self.flush()
+        while delete_some(self.source, self.source.documents.filter(revision__lt=self.source.revision)):
+            pass
+        with holding(self.source):
+            self._drop_stale()
+            end(self.source, State.READY, progress=1, error="")
+
+    def _drop_stale(self) -> None:
+        """What is not in the database of what this reading has not confirmed."""
+
+
+class IndexedIntake(Intake):
+    """Documents are cut as the corpus says, and their passages become points of its index, with vectors if it has any."""
+
+    def __init__(self, source: SourceFile) -> None:
+        super().__init__(source)
+        self.index_ready = False
+
+    def __enter__(self) -> Self:
+        self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
+        client = connect(settings.QDRANT_URL, settings.QDRANT_API_KEY)
+        self.index = PassageIndex(client, self.corpus.collection)
+        self._runner.run(self._stack.enter_async_context(client))
+        self.embedder = self._runner.run(self._stack.enter_async_context(embedder_of(self.corpus.pk)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._runner:
+            self._runner.run(self._stack.aclose())
+
+    def cut(self, text: Text) -> list[Span]:
+        return chunk(text, size=self.corpus.chunk_size, overlap=self.corpus.chunk_overlap)
+
+    def _write_passages(self, rows: list[Passage], *, so_far: float) -> None:
         dense = self._embed(rows)
         self._make_index(len(dense[0]) if dense else None)
         with holding(self.source):
-            rows = Passage.objects.bulk_create(
-                rows, update_conflicts=True, unique_fields=["document", "index"], update_fields=PASSAGE_FIELDS
-            )
-            points = [_point(self.source, row) for row in rows]
+            points = [_point(self.source, row) for row in self._keep(rows)]
             self._runner.run(self.index.upsert(points, dense))
-            self.passages += len(rows)
             self._show_progress(self.shown_share + so_far * (self.share - self.shown_share))
 
     def _embed(self, rows: list[Passage]) -> list[list[float]] | None:
@@ -144,27 +203,9 @@ class Intake:
                 self._runner.run(self.index.ensure(dense_size))
                 self.corpus.files.exclude(state=State.DELETING).ask_reading()
 
-    def _show_progress(self, share: float) -> None:
-        now = time.monotonic()
-        if now - self.shown_at < PROGRESS_EVERY:
-            return
-        self.shown_at = now
-        mine(self.source).update(
-            progress=share,
-            lease_until=timezone.now() + LEASE,
-            document_count=Greatest("document_count", self.documents),
-            passage_count=Greatest("passage_count", self.passages),
-        )
-
-    def finish(self) -> None:
-        """Delete what this reading has not confirmed, and declare the file ready."""
-        self.flush()
-        while delete_some(self.source, self.source.documents.filter(revision__lt=self.source.revision)):
-            pass
-        with holding(self.source):
-            with suppress(IndexMissing):
-                self._runner.run(self.index.delete_stale(source=self.source.pk, keep_revision=self.source.revision))
-            end(self.source, State.READY, progress=1, error="")
+    def _drop_stale(self) -> None:
+        with suppress(IndexMissing):
+            self._runner.run(self.index.delete_stale(source=self.source.pk, keep_revision=self.source.revision))
 
 
 def _document(source: SourceFile, text: Text, passage_count: int) -> Document:
@@ -172,6 +213,7 @@ def _document(source: SourceFile, text: Text, passage_count: int) -> Document:
         corpus_id=source.corpus_id,
         source=source,
         key=text.key,
+        external_id=text.external_id,
         title=text.title,
         text=text.text,
         pages=list(text.pages),

@@ -30,15 +30,15 @@ def doomed(stage: str, death: Callable[[], None]) -> tuple[object, str, Callable
     """Where to put which function, so that a reader dies at that stage."""
     from datasets.index import PassageIndex
     from datasets.services import ingest, intake
-    from datasets.services.intake import Intake
+    from datasets.services.intake import IndexedIntake
 
-    write_passages, upsert, delete_stale = Intake._write_passages, PassageIndex.upsert, PassageIndex.delete_stale
+    write_passages, upsert, delete_stale = IndexedIntake._write_passages, PassageIndex.upsert, PassageIndex.delete_stale
     slices: list[int] = []
 
     def at_once(*args: Any, **options: Any) -> Any:
         death()
 
-    def before_the_third_slice(self: Intake, rows: list, **options: Any) -> None:
+    def before_the_third_slice(self: IndexedIntake, rows: list, **options: Any) -> None:
         slices.append(len(rows))
         if len(slices) == 3:
             death()
@@ -56,8 +56,8 @@ def doomed(stage: str, death: Callable[[], None]) -> tuple[object, str, Callable
 
     return {
         "before reading": (ingest, "read", at_once),
-        "between documents and passages": (Intake, "_write_passages", at_once),
-        "between two slices": (Intake, "_write_passages", before_the_third_slice),
+        "between documents and passages": (IndexedIntake, "_write_passages", at_once),
+        "between two slices": (IndexedIntake, "_write_passages", before_the_third_slice),
         "between points and commit": (PassageIndex, "upsert", after_the_points),
         "before stale rows are deleted": (intake, "delete_some", at_once),
         "between stale points and commit": (PassageIndex, "delete_stale", after_the_stale_points),

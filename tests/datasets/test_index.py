@@ -232,7 +232,7 @@ async def test_a_store_that_does_not_answer_is_named_in_one_sentence(url: str) -
             await PassageIndex(client, "corpus-1").search("cats", limit=1)
 
 
-async def test_what_stands_before_a_qdrant_server_is_quoted() -> None:
+async def test_a_refused_key_is_told_apart_and_what_stands_before_a_server_is_not_quoted() -> None:
     """A key that is missing is refused in plain text."""
 
     async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -244,7 +244,7 @@ async def test_what_stands_before_a_qdrant_server_is_quoted() -> None:
     async with await asyncio.start_server(refuse, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
         async with connect(url, "wrong") as client:
-            with pytest.raises(IndexFault, match="answered 401: Must provide a key"):
+            with pytest.raises(IndexFault, match="refuses the API key: enter one that it accepts"):
                 await client.get_collections()
         async with connect(url, "right") as client:
             with pytest.raises(IndexUnavailable):

@@ -21,7 +21,7 @@ from pytest_django import Settings
 from datasets.models import Corpus, Document, Passage, Project, SourceFile
 from datasets.services import claims, clearing, corpora, intake
 from datasets.services.ingest import ingest
-from datasets.services.intake import Intake
+from datasets.services.intake import IndexedIntake
 from datasets.services.search import search_corpus
 from tests.datasets.dying_reader import STAGES, Death, die, doomed
 from tests.datasets.ingesting import CAT, DOG, add, assert_consistent, point_count, read, search, texts
@@ -113,15 +113,15 @@ def test_a_file_that_kills_its_readers_is_given_up_after_the_third(
 
 def meanwhile(monkeypatch: pytest.MonkeyPatch, act: Callable[[], Any]) -> None:
     """Does something once, while a reader is about to write its first passages."""
-    write_passages = Intake._write_passages
+    write_passages = IndexedIntake._write_passages
     acts = [act]
 
-    def interrupted(self: Intake, rows: list[Passage], **options: Any) -> None:
+    def interrupted(self: IndexedIntake, rows: list[Passage], **options: Any) -> None:
         if acts:
             acts.pop()()
         write_passages(self, rows, **options)
 
-    monkeypatch.setattr(Intake, "_write_passages", interrupted)
+    monkeypatch.setattr(IndexedIntake, "_write_passages", interrupted)
 
 
 @pytest.mark.django_db

@@ -222,3 +222,22 @@ def test_a_table_in_another_encoding_is_read(tmp_path: Path) -> None:
     assert text_of(path).title == "Größe"
     path.write_bytes("title,text\nGröße,Maße\n".encode("utf-16"))
     assert text_of(path).text == "Maße"
+
+
+def test_a_row_keeps_the_id_that_it_has_where_it_comes_from(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"id": 1, "ref": "r-7", "text": "a"}, {"id": 2, "ref": "r-7", "text": "b"}, {"text": "c"})
+    assert [(text.key, text.external_id) for text in texts_of(path)] == [("1", "1"), ("2", "2"), ("line 3", "")]
+    chosen = texts_of(path, id_key="ref")
+    assert [(text.key, text.external_id) for text in chosen] == [("r-7", "r-7"), ("r-7 (line 2)", "r-7"), ("line 3", "")]
+
+
+def test_the_other_keys_are_kept_or_left_out_as_a_person_chose(tmp_path: Path) -> None:
+    path = jsonl(tmp_path, {"id": 1, "title": "One", "text": "a", "rubric": {"depth": [1, 2]}, "court": "scotus"})
+    assert text_of(path).metadata == {"id": 1, "rubric": {"depth": [1, 2]}, "court": "scotus"}
+    bare = text_of(path, keep_others=False)
+    assert (bare.metadata, bare.key, bare.title) == ({}, "1", "One")
+
+
+def test_a_chosen_key_that_no_row_has_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"There is no “case” \(there are id, text\): pick another"):
+        found_in(jsonl(tmp_path, {"id": 1, "text": "a"}), id_key="case")

@@ -74,12 +74,20 @@ class Frozen(Part):
     models: dict[ModelRole, FrozenModel]
     second: FrozenModel | None = None
     """The other model of preference pairs."""
+    embedding: FrozenModel | None = None
+    """The embedding model that the judge compares texts by."""
     tools: tuple[ToolSpec, ...] = ()
     criteria: tuple[FrozenCriterion, ...] = ()
 
     @property
     def offline(self) -> bool:
         return any(model.offline for model in self.models.values()) or bool(self.second and self.second.offline)
+
+    @property
+    def endpoints(self) -> set[int]:
+        """Every endpoint that is spoken to."""
+        models = [*self.models.values(), self.second, self.embedding]
+        return {model.endpoint for model in models if model is not None}
 
     def spoken_by(self, step: Step) -> FrozenModel:
         """The model that a call went to."""

@@ -161,6 +161,18 @@ class CustomRetriever(Variant, Extension):
 AnyRetriever = Annotated[FromCorpus | FixedText | InTurn | Ensemble | CustomRetriever, Field(discriminator="kind")]
 
 
+def corpora_of(retriever: AnyRetriever) -> set[int]:
+    """The corpora that a retriever names, inside others too."""
+    match retriever:
+        case FromCorpus(corpus=int(corpus)):
+            return {corpus}
+        case InTurn():
+            return set().union(*(corpora_of(inner) for inner in retriever.retrievers))
+        case Ensemble():
+            return set().union(*(corpora_of(member.retriever) for member in retriever.members))
+    return set()
+
+
 class Retrieval(Part):
     """What the respondent sees. `when`: never, once a dialog (by its first question), or before every answer."""
 

@@ -6,8 +6,8 @@ from django.db.models import QuerySet
 
 from datasets.models import Persona, Project, Prompt, PromptRole
 from datasets.services.errors import Refused
-from generation.engine.recipe import ModelChoice, Pairs, Recipe
-from generation.frozen import Frozen, FrozenModel, FrozenText
+from generation.engine.recipe import ModelChoice, Pairs, Recipe, corpora_of
+from generation.frozen import Frozen, FrozenCriterion, FrozenModel, FrozenText
 from generation.models import Endpoint
 
 
@@ -21,6 +21,8 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
         personas=_personas(project.personas.filter(pk__in=spec.personas), spec),
         models={role: frozen_model(project, role, choice) for role, choice in spec.models.items()},
         second=_second(project, spec),
+        embedding=_embedding(project, spec),
+        criteria=_criteria(project, spec),
     )
 
 
@@ -29,7 +31,41 @@ def _second(project: Project, spec: Recipe) -> FrozenModel | None:
     return frozen_model(project, "second model", chosen) if chosen else None
 
 
+def _embedding(project: Project, spec: Recipe) -> FrozenModel | None:
+    chosen = spec.judge.embedding if spec.judge else None
+    if chosen is None:
+        return None
+    endpoint = project.endpoints.filter(pk=chosen.endpoint).first()
+    if endpoint is None or endpoint.is_offline:
+        raise Refused("That endpoint has no embedding model: choose another to judge by.", field="embedding_endpoint")
+    model = chosen.model or endpoint.embedding_model
+    if not model:
+        what = f"Name an embedding model to judge by: “{endpoint}” has no default one."
+        raise Refused(what, field="embedding_endpoint")
+    return FrozenModel(endpoint=endpoint.pk, endpoint_name=endpoint.name, model=model)
+
+
+def _criteria(project: Project, spec: Recipe) -> tuple[FrozenCriterion, ...]:
+    wanted = spec.judge.criteria if spec.judge else ()
+    rows = project.criteria.in_bulk(wanted)
+    if len(rows) != len(set(wanted)):
+        raise Refused("One of those criteria is not in this project: choose again.", field="criteria")
+    return tuple(
+        FrozenCriterion(
+            id=row.pk,
+            name=row.name,
+            description=row.description,
+            weight=row.weight,
+            needs_passages=row.needs_passages,
+        )
+        for row in (rows[pk] for pk in wanted)
+    )
+
+
 def _corpus_name(project: Project, spec: Recipe) -> str:
+    others = corpora_of(spec.retrieval.retriever)
+    if project.corpora.filter(pk__in=others).count() != len(others):
+        raise Refused("A corpus that is retrieved from is not in this project: choose another.", field="more")
     if spec.corpus is None:
         return ""
     name = project.corpora.filter(pk=spec.corpus).values_list("name", flat=True).first()

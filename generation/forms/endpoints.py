@@ -12,7 +12,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from generation.engine.providers.presets import PRESETS
-from generation.models import Endpoint
+from generation.models import Endpoint, EndpointKey
 
 PRICE_ROWS = 3
 
@@ -22,16 +22,21 @@ def check_key(key: str) -> None:
         raise ValidationError("A key has plain letters, digits and signs only: copy it again.")
 
 
-class EndpointForm(forms.ModelForm):
-    """The settings of an endpoint of the kind `preset`, a key of PRESETS."""
-
-    key = forms.CharField(
+def secret_field(*, required: bool) -> forms.CharField:
+    """A key on its way in: what is typed is never sent back."""
+    return forms.CharField(
         label="API key",
-        required=False,
+        required=required,
         max_length=500,
         validators=[check_key],
         widget=forms.PasswordInput(render_value=False, attrs={"autocomplete": "off"}),
     )
+
+
+class EndpointForm(forms.ModelForm):
+    """The settings of an endpoint of the kind `preset`, a key of PRESETS."""
+
+    key = secret_field(required=False)
 
     class Meta:
         model = Endpoint
@@ -46,17 +51,21 @@ class EndpointForm(forms.ModelForm):
         suggested = {"name": kind.label, "base_url": kind.base_url, "chat_model": next(iter(kind.chat_models), "")}
         super().__init__(data, instance=instance, initial=None if instance else suggested)
         self.preset, self.kind = preset, kind
-        self.stored_key = self.instance.keys.first() if self.instance.pk else None
+        self.stored = list(self.instance.keys.all()) if self.instance.pk else []
         for name in ("chat_model", "embedding_model"):
             self.fields[name].widget.attrs["list"] = f"{name}s"
         self.fields["base_url"].required = True
-        self.fields["key"].required = kind.needs_key and self.stored_key is None
+        self.fields["key"].required = kind.needs_key and not self.stored
         self.fields["key"].help_text = self._about_the_key()
 
     def _about_the_key(self) -> str:
-        if self.stored_key:
-            return f"A key{f' that ends in {self.stored_key}' if self.stored_key.hint else ''} is stored: leave empty to keep it."
-        return "It is encrypted before it is stored, and never shown again."
+        match self.stored:
+            case []:
+                return "It is encrypted before it is stored, and never shown again."
+            case [key]:
+                ends = f" that ends in …{key.hint}" if key.hint else ""
+                return f"A key{ends} is stored: leave empty to keep it, or add another below."
+        return f"Only for another address: it takes the place of all {len(self.stored)} keys below."
 
     def clean_base_url(self) -> str:
         """Model servers on this machine or network are fine; the link-local range, where clouds keep secrets, is not."""
@@ -84,6 +93,42 @@ def _is_link_local(address: str) -> bool:
     found = ipaddress.ip_address(address.split("%")[0])
     mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
     return (mapped or found).is_link_local
+
+
+class KeyLimitsForm(forms.ModelForm):
+    """What can be changed of a stored key."""
+
+    class Meta:
+        model = EndpointKey
+        fields = ["name", "hourly_limit", "daily_limit"]
+
+    def __init__(self, data: Any = None, *, instance: EndpointKey) -> None:
+        super().__init__(data, instance=instance, auto_id=f"key_{instance.pk}_%s")
+        for field in self.fields.values():
+            field.widget.attrs |= {"form": self.form_id, "aria-label": f"{field.label} of the key {instance}"}
+        self.fields["name"].widget.attrs["placeholder"] = f"…{instance.hint}"
+
+    @property
+    def form_id(self) -> str:
+        return f"key_{self.instance.pk}"
+
+
+class KeyForm(forms.ModelForm):
+    """Another key for an endpoint."""
+
+    key = secret_field(required=True)
+
+    class Meta:
+        model = EndpointKey
+        fields = ["name", "hourly_limit", "daily_limit"]
+
+    field_order = ["key", "name", "hourly_limit", "daily_limit"]
+
+    def __init__(self, data: Any = None) -> None:
+        super().__init__(data, auto_id="new_key_%s")
+
+    def values(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in self.Meta.fields}
 
 
 class PriceForm(forms.Form):

@@ -9,20 +9,26 @@ from django.db import IntegrityError, transaction
 from datasets.models import Project, User
 from datasets.services.activity import record_activity
 from datasets.services.errors import Refused
-from generation.models import Endpoint, EndpointKey, Run
+from generation.models import Endpoint, Run
 from generation.models.endpoints import OFFLINE
+
+from . import endpoint_keys as keys
 
 
 @transaction.atomic
 def save_endpoint(
     *, project: Project, user: User | None, values: dict[str, Any], key: str = "", endpoint: Endpoint | None = None
 ) -> Endpoint:
-    """Make or change an endpoint. `values` are its fields; a non-empty `key` replaces the keys that it has."""
+    """Make or change an endpoint. `values` are its fields; a non-empty `key` replaces the only one that it has, or all
+    of them with a new address."""
     row = endpoint or Endpoint(project=project)
     moved = bool(row.pk) and values.get("base_url", row.base_url) != row.base_url
-    if moved and row.keys.exists() and not key:
+    stored = row.keys.count() if row.pk else 0
+    if moved and stored and not key:
         # A key belongs to the server that it was entered for: it is never sent to another address.
         raise Refused("The address has changed: enter the key again, for the new address.", field="key")
+    if key and stored > 1 and not moved:
+        raise Refused(f"There are {stored} keys for this address: add another one below.", field="key")
     for name, value in values.items():
         setattr(row, name, value)
     try:
@@ -31,8 +37,7 @@ def save_endpoint(
     except IntegrityError as error:
         raise Refused("Another endpoint has that name: choose a different one.", field="name") from error
     if key:
-        row.keys.all().delete()
-        EndpointKey.seal(row, key.strip()).save()
+        keys.replace_keys(endpoint=row, secret=key)
     text = f"{'changed' if endpoint else 'added'} the endpoint “{row.name}”"
     record_activity(project=project, actor=user, text=text, path=f"endpoints/{row.pk}/")
     return row
@@ -40,8 +45,8 @@ def save_endpoint(
 
 @transaction.atomic
 def forget_keys(*, endpoint: Endpoint, user: User) -> None:
-    endpoint.keys.all().delete()
-    text = f"removed the key of “{endpoint.name}”"
+    keys.remove_keys(endpoint=endpoint)
+    text = f"removed what keys “{endpoint.name}” had"
     record_activity(project=endpoint.project, actor=user, text=text, path=f"endpoints/{endpoint.pk}/")
 
 

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from django.urls import path
 
-from generation.views import embeddings, endpoints
+from generation.views import embeddings, endpoint_keys, endpoints
+
+KEYS = "p/<slug:project>/endpoints/<int:endpoint>/keys/"
 
 urlpatterns = [
     path("p/<slug:project>/corpora/<int:corpus>/embedding/", embeddings.corpus_embedding, name="corpus-embedding"),
@@ -16,4 +18,8 @@ urlpatterns = [
         name="endpoint-forget-key",
     ),
     path("p/<slug:project>/endpoints/<int:endpoint>/delete/", endpoints.endpoint_delete, name="endpoint-delete"),
+    path(f"{KEYS}add/", endpoint_keys.key_add, name="endpoint-key-add"),
+    path(f"{KEYS}<int:key>/", endpoint_keys.key_save, name="endpoint-key-save"),
+    path(f"{KEYS}<int:key>/switch/", endpoint_keys.key_switch, name="endpoint-key-switch"),
+    path(f"{KEYS}<int:key>/remove/", endpoint_keys.key_remove, name="endpoint-key-remove"),
 ]

@@ -17,10 +17,11 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.engine.providers.presets import PRESETS
-from generation.forms.endpoints import EndpointForm, price_formset, prices_of
+from generation.forms.endpoints import EndpointForm, KeyForm, KeyLimitsForm, price_formset, prices_of
 from generation.models import Endpoint, Trial
 from generation.models.endpoints import OFFLINE
 from generation.services import endpoints, trials
+from generation.services.endpoint_keys import KeyStanding, standings
 from generation.tasks import run_trial
 
 KINDS = {key: kind for key, kind in PRESETS.items() if key != OFFLINE}
@@ -105,7 +106,17 @@ def _page(
     status: int = 200,
 ) -> HttpResponse:
     context = {"form": form, "prices": prices, "endpoint": endpoint}
+    if endpoint and not endpoint.is_offline:
+        context |= {"keys": key_rows(endpoint), "key_form": KeyForm()}
     return render_page(request, "generation/endpoint_form.html", context, status=status)
+
+
+def key_rows(endpoint: Endpoint, changed: KeyLimitsForm | None = None) -> list[tuple[KeyStanding, KeyLimitsForm]]:
+    """Each key of the endpoint with its form; `changed` is the form that has just been sent for one of them."""
+    return [
+        (row, changed if changed and changed.instance.pk == row.key.pk else KeyLimitsForm(instance=row.key))
+        for row in standings(endpoint.keys.all())
+    ]
 
 
 def _at(endpoint: Endpoint) -> HttpResponse:

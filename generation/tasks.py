@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from .models import Run
-from .services import claims, pullers, pulling, trials
+from .services import claims, persona_claims, persona_growths, persona_work, pullers, pulling, trials
 
 
 @shared_task
@@ -15,6 +15,10 @@ def tick() -> None:
     for run in Run.objects.filter(state=Run.State.RUNNING).order_by("pk"):
         call_for_workers(run.pk, run.spec["concurrency"])
     trials.fail_forgotten_trials()
+    persona_claims.reopen_lost_claims()
+    for growth_id in persona_growths.with_work():
+        if not persona_work.is_attended(growth_id):
+            grow_personas.apply_async([growth_id], expires=6)
 
 
 def call_for_workers(run_id: int, concurrency: int) -> None:
@@ -35,3 +39,10 @@ def pull_run(run_id: int) -> None:
 def run_trial(trial_id: int) -> None:
     """The test, preview or draft that somebody waits for."""
     trials.carry_out(trial_id=trial_id)
+
+
+@shared_task
+def grow_personas(growth_id: int) -> None:
+    """A slice of growing personas; whatever is left goes behind the other work of the queue."""
+    if persona_work.grow(growth_id=growth_id):
+        grow_personas.apply_async([growth_id], expires=60)

@@ -19,6 +19,14 @@ class PersonaQuerySet(models.QuerySet["Persona"]):
         """Those that a model wrote and nobody has accepted yet."""
         return self.filter(archived=False, proposed=True)
 
+    def matching(self, words: str) -> Self:
+        """Those with all of these words in their name or in what is said of them."""
+        narrowed = self
+        for word in words.split():
+            said = models.Q(name__icontains=word) | models.Q(current__description__icontains=word)
+            narrowed = narrowed.filter(said)
+        return narrowed
+
     def by_hand(self) -> Self:
         """Those that were not written from a document that is still here: what a person picks one by one."""
         return self.filter(document=None)

@@ -18,15 +18,21 @@ def save_persona(
     description: str,
     features: dict[str, Any],
     author: User | None,
+    system_prompt: str | None = None,
     persona: Persona | None = None,
 ) -> Persona:
-    """Make a persona, or save `persona` under a new name or with a new text. An unchanged text makes no version."""
+    """Make a persona, or save `persona` under a new name or with a new text. An unchanged text makes no version.
+
+    A `system_prompt` of None leaves it as it is.
+    """
     description = description.replace("\r\n", "\n").strip()
     if not description:
         raise Refused("Describe who this person is.", field="description")
+    if system_prompt is not None:
+        system_prompt = system_prompt.replace("\r\n", "\n").strip()
     try:
         with transaction.atomic():
-            return _save(project, name.strip(), description, features, author, persona)
+            return _save(project, name.strip(), description, features, system_prompt, author, persona)
     except IntegrityError as error:
         raise Refused("Another persona has that name: choose a different one.", field="name") from error
 
@@ -36,6 +42,7 @@ def _save(
     name: str,
     description: str,
     features: dict[str, Any],
+    system_prompt: str | None,
     author: User | None,
     persona: Persona | None,
 ) -> Persona:
@@ -43,14 +50,12 @@ def _save(
         persona = Persona.objects.create(project=project, name=name)
     locked = Persona.objects.select_for_update(of=["self"]).select_related("current").get(pk=persona.pk)
     current = locked.current
-    if current is None or (current.description, current.features) != (description, features):
-        locked.current = PersonaVersion.objects.create(
-            persona=locked,
-            number=current.number + 1 if current else 1,
-            description=description,
-            features=features,
-            author=author,
-        )
+    if system_prompt is None:
+        system_prompt = current.system_prompt if current else ""
+    said = {"description": description, "features": features, "system_prompt": system_prompt}
+    if current is None or said != {field: getattr(current, field) for field in said}:
+        number = current.number + 1 if current else 1
+        locked.current = PersonaVersion.objects.create(persona=locked, number=number, author=author, **said)
     locked.name = name
     locked.save()
     return locked

@@ -5,23 +5,43 @@ from __future__ import annotations
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from datasets.access import project_view
-from datasets.forms.personas import PersonaForm
-from datasets.models import Persona, Project, Role
+from datasets.forms.personas import PersonaForm, PersonasForm
+from datasets.keyset import keyset
+from datasets.models import Document, Persona, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services import personas
 from datasets.services.errors import Refused
+from datasets.services.personas_review import delete_persona
 from datasets.verbs import verbs
+
+PAGE = 60
+CHILDREN = 30
 
 
 @require_GET
 @project_view()
 def persona_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
-    archived = "archived" in request.GET
-    rows = project.personas.filter(archived=archived).select_related("current")
-    return render_page(request, "datasets/persona_list.html", {"personas": rows, "archived": archived})
+    archived, place = "archived" in request.GET, PersonasForm(request.GET).values()
+    rows = project.personas.filter(archived=True) if archived else project.personas.usable()
+    rows = rows.matching(place["q"]).select_related("current", "document")
+    rows = rows.filter(document=place["document"]) if place["document"] else rows
+    context = {
+        "page": keyset(rows, "name", after=place["after"] or None, before=place["before"] or None, size=PAGE),
+        "archived": archived,
+        "q": place["q"],
+        "document": place["document"] and project_document(project, place["document"]),
+        "waiting": project.personas.waiting().count(),
+        "rejected": archived and project.personas.filter(archived=True, proposed=True).exists(),
+    }
+    return render_page(request, "datasets/persona_list.html", context, fragment="list")
+
+
+def project_document(project: Project, pk: int) -> Document:
+    return get_object_or_404(Document.objects.without_text().filter(corpus__project=project), pk=pk)
 
 
 @project_view(Role.CURATOR)
@@ -37,8 +57,8 @@ def create(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 @project_view()
 def show_detail(request: HtmxHttpRequest, project: Project, persona: int) -> HttpResponse:
     row = get_object_or_404(project.personas.select_related("current"), pk=persona)
-    current = {"name": row.name, "description": row.current.description, "features": row.current.features}
-    return _form_page(request, row, PersonaForm(initial=current))
+    said = {name: getattr(row.current, name) for name in ("description", "features", "system_prompt")}
+    return _form_page(request, row, PersonaForm(initial={"name": row.name, **said}))
 
 
 @project_view(Role.CURATOR)
@@ -51,8 +71,12 @@ persona_detail = verbs(get=show_detail, post=save_detail)
 
 
 def _form_page(request: HtmxHttpRequest, row: Persona | None, form: PersonaForm, status: int = 200) -> HttpResponse:
-    versions = row.versions.select_related("author") if row else []
-    context = {"persona": row, "form": form, "versions": versions}
+    context = {
+        "persona": row,
+        "form": form,
+        "versions": row.versions.select_related("author") if row else [],
+        "children": row.children.order_by("pk")[:CHILDREN] if row else [],
+    }
     return render_page(request, "datasets/persona_detail.html", context, status=status)
 
 
@@ -61,6 +85,8 @@ def _save(request: HtmxHttpRequest, project: Project, row: Persona | None) -> Ht
     if form.is_valid():
         try:
             saved = personas.save_persona(project=project, author=request.user, persona=row, **form.cleaned_data)
+            if "review" in request.GET:
+                return redirect(f"{reverse('datasets:persona-review', args=[project.slug])}?persona={saved.pk}")
             messages.success(request, f"“{saved.name}” is saved.")
             return redirect("datasets:persona-detail", project.slug, saved.pk)
         except Refused as refusal:
@@ -76,3 +102,16 @@ def persona_archive(request: HtmxHttpRequest, project: Project, persona: int) ->
     row.archived = not row.archived
     row.save(update_fields=["archived"])
     return redirect("datasets:persona-list", project.slug)
+
+
+@require_POST
+@project_view(Role.CURATOR)
+def persona_delete(request: HtmxHttpRequest, project: Project, persona: int) -> HttpResponse:
+    row = get_object_or_404(project.personas, pk=persona)
+    try:
+        delete_persona(persona=row, actor=request.user)
+    except Refused as refusal:
+        messages.error(request, str(refusal))
+        return redirect("datasets:persona-detail", project.slug, persona)
+    messages.success(request, f"“{row.name}” is deleted.")
+    return redirect("datasets:persona-review" if "review" in request.GET else "datasets:persona-list", project.slug)

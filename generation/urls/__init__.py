@@ -1,6 +1,6 @@
 """The pages of the press, room by room."""
 
-from . import endpoints, runs
+from . import endpoints, personas, runs
 
 app_name = "generation"
-urlpatterns = [*endpoints.urlpatterns, *runs.urlpatterns]
+urlpatterns = [*endpoints.urlpatterns, *personas.urlpatterns, *runs.urlpatterns]

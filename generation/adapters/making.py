@@ -26,13 +26,12 @@ from generation.engine.protocols import (
 )
 from generation.engine.providers import ClientPool
 from generation.engine.recipe import Recipe
-from generation.engine.respondents import Speaking
-from generation.engine.simulators import Correspondent
 from generation.frozen import Frozen
 from generation.models import Endpoint
 
 from .judging import panel_of
 from .modifying import open_modifier
+from .products import maker_of, respondent_of, simulator_of
 from .speaking import Switchboard
 
 
@@ -80,10 +79,10 @@ def _maker(
     openings: Openings,
 ) -> Maker:
     correspondent = frozen.correspondent.text if frozen.correspondent else prompts.DEFAULT_CORRESPONDENT
-    return DialogMaker(
+    dialogs = DialogMaker(
         instructions=_instructions(spec, frozen, speakers["instruction"], correspondent),
-        simulator=Correspondent(speakers["correspondent"], correspondent),
-        respondent=Speaking(speakers["respondent"]),
+        simulator=simulator_of(spec, speakers, correspondent),
+        respondent=respondent_of(spec, speakers),
         prompt=frozen.respondent.text,
         modifier=modifier,
         every_answer=spec.retrieval.when == "answer",
@@ -92,6 +91,7 @@ def _maker(
         openings=openings if spec.questions.distinct else Anything(),
         hooks=_hooks(spec),
     )
+    return maker_of(spec, dialogs)
 
 
 def _instructions(spec: Recipe, frozen: Frozen, speaker: Speaker, correspondent: str) -> InstructionGenerator:

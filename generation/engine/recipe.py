@@ -8,11 +8,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
 from pydantic import Field, field_validator, model_validator
 
-from . import rules
+from . import forms, rules
 from .judging import Judging
 from .part import Part, Variant
 from .protocols import ModelRole
@@ -62,10 +60,7 @@ class Rows(Variant):
     @field_validator("form")
     @classmethod
     def _is_a_schema_of_objects(cls, form: dict[str, Any]) -> dict[str, Any]:
-        try:
-            Draft202012Validator.check_schema(form)
-        except SchemaError as error:
-            raise ValueError(f"This is not a JSON schema: {error.message}") from error
+        forms.checked(form)
         if form.get("type") != "object" or not form.get("properties"):
             raise ValueError("The schema of a row is one of an object with properties.")
         return form

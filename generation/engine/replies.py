@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import Annotated, Any, TypeVar
 
@@ -17,7 +18,16 @@ _FENCED = re.compile(r"\A```[\w-]*[ \t]*\n(.*?)\n?```\Z", re.DOTALL)
 _WRAPPED = re.compile(r"\A<(\w+)>((?:(?!</?\1>).)*)</\1>\Z", re.DOTALL)
 _QUOTED = re.compile(r'\A(?:"([^"]*)"|“([^“”]*)”|«([^«»]*)»)\Z', re.DOTALL)
 _OPENER = re.compile(r"[{\[]")
-_DECODER = json.JSONDecoder()
+
+
+def _number(said: str) -> float:
+    """Python takes NaN and overflowing numbers for JSON; no database and no other reader does."""
+    if not math.isfinite(value := float(said)):
+        raise ValueError(f"{said} is not a number of JSON.")
+    return value
+
+
+_DECODER = json.JSONDecoder(parse_float=_number, parse_constant=_number)
 
 
 def storable(text: str) -> str:
@@ -46,6 +56,14 @@ def message(completion: Completion) -> str:
     if not said:
         raise BadReply("The reply was empty.")
     return said
+
+
+def loads(said: str) -> Any:
+    """`said`, which is JSON as a whole. Raises ValueError when it is not."""
+    value, end = _DECODER.raw_decode(said := said.strip())
+    if end < len(said):
+        raise ValueError("Something follows the JSON.")
+    return value
 
 
 def json_value(completion: Completion) -> Any:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from datasets.models import Persona, Project, Prompt, PromptRole
+from datasets.schema import ToolSpec
 from datasets.services.errors import Refused
-from generation.engine.recipe import ModelChoice, Pairs, Recipe, corpora_of
+from generation.engine import forms
+from generation.engine.recipe import ModelChoice, Pairs, Recipe, ToolDialogs, corpora_of
 from generation.frozen import Frozen, FrozenCriterion, FrozenModel, FrozenText
 from generation.models import Endpoint
 
@@ -23,7 +25,21 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
         second=_second(project, spec),
         embedding=_embedding(project, spec),
         criteria=_criteria(project, spec),
+        tools=_tools(project, spec),
     )
+
+
+def _tools(project: Project, spec: Recipe) -> tuple[ToolSpec, ...]:
+    wanted = spec.product.tools if isinstance(spec.product, ToolDialogs) else ()
+    rows = project.tools.filter(archived=False).in_bulk(wanted)
+    if len(rows) != len(set(wanted)):
+        raise Refused("One of those tools is not in this project: choose again.", field="tools")
+    for row in rows.values():
+        try:
+            forms.checked(row.parameters)
+        except ValueError as error:
+            raise Refused(f"The tool “{row.name}” cannot be used. {error}", field="tools") from error
+    return tuple(rows[pk].spec for pk in dict.fromkeys(wanted))
 
 
 def _second(project: Project, spec: Recipe) -> FrozenModel | None:

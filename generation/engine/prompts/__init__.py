@@ -111,7 +111,7 @@ Reply with that prompt and nothing else."""
 
 # -- filling and quoting --------------------------------------------------------------------------------------------
 
-_TAGS = "scenario|tools|already_asked|feedback|rejected_answer|context|passage|persona|role|conversation|message|assistant_prompt|assistant_last_message"
+_TAGS = "scenario|tools|tool_result|earlier_results|arguments|already_asked|feedback|rejected_answer|context|passage|persona|role|conversation|message|assistant_prompt|assistant_last_message"
 _OUR_TAG = re.compile(rf"<(?=\s*/?\s*(?:{_TAGS})\b)", re.IGNORECASE)
 _GAP = re.compile(r"\n{3,}")
 

@@ -29,6 +29,10 @@ TONES: Mapping[str, str] = {
     **dict.fromkeys(["failed", "rejected", "error", "stopped"], "failed"),
     **dict.fromkeys(["flagged", "partial", "warning"], "flagged"),
     "paused": "paused",
+    # Grades of conversations.
+    **dict.fromkeys(["perfect", "good"], "done"),
+    **dict.fromkeys(["bad", "not_acceptable"], "failed"),
+    "needs_improvement": "flagged",
 }
 TONE_ICONS: Mapping[str, str] = {
     "waiting": "waiting",
@@ -66,6 +70,19 @@ def ago(moment: datetime | None, empty: str = "never") -> str:
 
 
 @register.filter
+def spelled(name: str) -> str:
+    """A name out of the code as people write it: "needs_improvement" is "Needs improvement"."""
+    words_of_it = name.replace("_", " ")
+    return words_of_it[:1].upper() + words_of_it[1:]
+
+
+@register.filter
+def tone(state: str) -> str:
+    """The colour family of a state, as a class."""
+    return TONES.get(state, "off")
+
+
+@register.filter
 def begins(address: str, start: str) -> bool:
     return address.startswith(start)
 
@@ -84,7 +101,7 @@ def icon(name: str, label: str = "") -> SafeString:
 def status(state: str, label: str = "") -> SafeString:
     """The badge of a state: colour, icon and word, so that colour never carries it alone."""
     tone = TONES.get(state, "off")
-    word = label or state.replace("_", " ").capitalize()
+    word = label or spelled(state)
     return format_html('<span class="status {}">{}{}</span>', tone, icon(TONE_ICONS[tone]), word)
 
 
@@ -156,6 +173,12 @@ def meter(value: float | Decimal, limit: float | Decimal | None, label: str) -> 
     share = 100 * float(value) / float(limit) if limit else 0.0
     tone = "over" if share >= 100 else "near" if share >= 80 else ""
     return {"share": round(min(share, 100), 2), "percent": round(share), "tone": tone, "label": label}
+
+
+@register.inclusion_tag("components/meter.html")
+def score_bar(value: float, label: str) -> dict[str, Any]:
+    """A score from 0 to 1 as a bar. A high one is no alarm, as it would be on a meter."""
+    return {"share": round(100 * value, 2), "percent": round(100 * value), "tone": "", "label": label}
 
 
 def _points(values: Sequence[float], ceiling: float) -> list[tuple[float, float]]:

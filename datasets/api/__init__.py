@@ -2,7 +2,7 @@
 
 from ninja import Router
 
-from . import conversations, corpora, exports, files, people, projects
+from . import conversations, corpora, criteria, exports, files, people, projects
 
 router = Router()
 for room in (
@@ -11,6 +11,7 @@ for room in (
     files.router,
     people.personas,
     people.prompts,
+    criteria.router,
     conversations.router,
     exports.router,
 ):

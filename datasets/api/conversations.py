@@ -42,9 +42,11 @@ class JudgementOut(Schema):
     evaluator: str
     model: str
     overall: float | None
-    scores: list[Score]
+    scores: list[Score] = Field(description="`value` is null where a criterion does not apply.")
+    grade: str = Field(description="What the overall score means by the thresholds of its run.")
     feedback: str
-    error: str
+    first_bad: int | None = Field(description="Index of the first message that has to be mended, if one was named.")
+    error: str = Field(description="Why there is no score, when the judge failed.")
 
 
 class NoteOut(Schema):

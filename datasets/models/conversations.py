@@ -75,6 +75,11 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         """Newest first, with what a row of a list shows, in two queries whatever the number of rows."""
         return self.select_related("batch", "persona").prefetch_related("labels").order_by("-pk")
 
+    def with_grade(self) -> Self:
+        """With `grade`, which the latest judgement gave the head; None where it gave none."""
+        judgements = Judgement.objects.filter(version=models.OuterRef("head")).order_by("-pk")
+        return self.annotate(grade=models.Subquery(judgements.values("grade")[:1]))
+
     def with_head(self) -> Self:
         """With the version that counts, but without its text vector, which only searches read."""
         return self.select_related("head").defer("head__search")

@@ -20,6 +20,17 @@ class Grade(models.TextChoices):
     NOT_ACCEPTABLE = "not_acceptable", "Not acceptable"
 
 
+BUILT_IN_CRITERIA = {
+    "factuality": "What the assistant says is true, and no passage contradicts it. A model judges.",
+    "grounding": "What the assistant says stands in the passages that it was given. A model judges.",
+    "helpfulness": "The assistant answers what was asked, completely and clearly. A model judges.",
+    "coherence": "Answers are about the same thing as their questions, by their embeddings.",
+    "relevance": "Questions are about the passages that they were written from, by their embeddings.",
+    "vector_grounding": "Answers are about the same thing as the passages that they were given, by their embeddings.",
+}
+"""The criteria that every project has, and what each looks at."""
+
+
 class CriterionQuerySet(models.QuerySet["Criterion"]):
     def usable(self) -> Self:
         return self.filter(archived=False)

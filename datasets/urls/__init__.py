@@ -1,6 +1,6 @@
 """The pages of the archive, room by room."""
 
-from . import conversations, corpora, exports, people, personas, projects, prompts
+from . import conversations, corpora, criteria, exports, people, personas, projects, prompts
 
 app_name = "datasets"
 urlpatterns = [
@@ -9,6 +9,7 @@ urlpatterns = [
     *corpora.urlpatterns,
     *personas.urlpatterns,
     *prompts.urlpatterns,
+    *criteria.urlpatterns,
     *conversations.urlpatterns,
     *exports.urlpatterns,
 ]

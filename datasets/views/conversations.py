@@ -12,6 +12,7 @@ from datasets.access import project_view
 from datasets.asking import asked_conversation, asked_filter
 from datasets.filters import COUNTED, ConversationFilter
 from datasets.forms.conversations import ConversationFilterForm, PlaceForm
+from datasets.judged import judgements_shown
 from datasets.keyset import Page, keyset
 from datasets.models import Conversation, Document, Project, Version
 from datasets.pages import HtmxHttpRequest, render_page
@@ -29,7 +30,7 @@ def conversation_list(request: HtmxHttpRequest, project: Project) -> HttpRespons
     context: dict[str, Any] = {"form": form, "page": Page([])}
     if form.is_valid():
         place = PlaceForm(request.GET).values()
-        rows = form.filter.apply(project.conversations.for_list())
+        rows = form.filter.apply(project.conversations.for_list().with_grade())
         context["page"] = keyset(rows, "pk", size=ROWS, descending=True, **place)
         context["filter"] = form.filter
         context["count"] = form.filter.bounded_count(project.conversations.all())
@@ -91,7 +92,11 @@ def _said(project: Project, version: Version) -> dict[str, Any]:
     dialog = version.dialog
     documents = Document.objects.filter(pk__in=documents_of(dialog), corpus__project=project, corpus__deleted=None)
     corpora = dict(documents.values_list("pk", "corpus_id"))
-    return {"utterances": list(utterances(dialog, corpora)), "trace": TraceShown(dialog.trace)}
+    return {
+        "utterances": list(utterances(dialog, corpora)),
+        "trace": TraceShown(dialog.trace),
+        "judgements": judgements_shown(version.judgements.all(), dialog),
+    }
 
 
 def _around(project: Project, conversation: Conversation, filter: ConversationFilter) -> dict[str, Any]:
@@ -103,7 +108,6 @@ def _around(project: Project, conversation: Conversation, filter: ConversationFi
         "left": filter.apply(rows).filter(pk__lt=conversation.pk).order_by("-pk")[: LEFT + 1].count(),
         "most_left": LEFT,
         "versions": list(conversation.versions.select_related("author").defer("search", "messages", "trace")),
-        "judgements": list(conversation.head.judgements.all()),
         "review": conversation.reviews.standing().select_related("reviewer").first(),
     }
 

@@ -120,7 +120,7 @@ def test_judge_persona_run_and_the_offline_model_are_named(project: Project, rev
     scores = [{"criterion": "grounded", "value": 0.25, "feedback": "No source says so."}]
     Judgement.objects.create(version=row.head, evaluator="Rubric", model="judge-1", overall=0.25, scores=scores)
     page = read(reviewer, row)
-    for text in ("Made by the offline model", "An impatient clerk.", "grounded", "No source says so.", row.batch.name):
+    for text in ("Made by the offline model", "An impatient clerk.", "Grounded", "No source says so.", row.batch.name):
         assert text in page
     assert reverse("generation:batch-run", args=[project.slug, row.batch_id]) in page
 

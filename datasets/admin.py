@@ -243,62 +243,6 @@ class NoteAdmin(Deletable, LargeTable):
     list_select_related = ["conversation", "author"]
 
 
-@admin.register(models.Batch)
-class BatchAdmin(Deletable, LargeTable):
-    list_display = ["name", "kind", "project", "created"]
-    list_filter = ["kind", "project"]
-    search_fields = ["name"]
-    list_select_related = ["project"]
-
-
-@admin.register(models.Label)
-class LabelAdmin(ModelAdmin):
-    list_display = ["name", "project", "created"]
-    list_filter = ["project"]
-    search_fields = ["name"]
-
-
-@admin.register(models.Conversation)
-class ConversationAdmin(Deletable, LargeTable):
-    list_display = ["pk", "opening", "status", "project", "turns", "score", "offline", "created"]
-    list_filter = ["status", "offline", "project"]
-    search_fields = ["=id"]
-    search_help_text = "By number. Text is searched on the conversations page."
-    list_select_related = ["project"]
-    exclude = ["labels"]
-
-
-@admin.register(models.Version)
-class VersionAdmin(ReadOnly, LargeTable):
-    list_display = ["pk", "conversation", "number", "origin", "author", "created"]
-    list_filter = ["origin"]
-    search_fields = ["=conversation__id"]
-    list_select_related = ["conversation", "author"]
-
-
-@admin.register(models.Judgement)
-class JudgementAdmin(ReadOnly, LargeTable):
-    list_display = ["pk", "version", "evaluator", "model", "overall", "created"]
-    list_filter = ["evaluator"]
-    search_fields = ["=version__conversation__id"]
-    list_select_related = ["version"]
-
-
-@admin.register(models.Review)
-class ReviewAdmin(ReadOnly, LargeTable):
-    list_display = ["created", "conversation", "reviewer", "decision"]
-    list_filter = ["decision", "reviewer"]
-    search_fields = ["=conversation__id", "reviewer__username"]
-    list_select_related = ["conversation", "reviewer"]
-
-
-@admin.register(models.Note)
-class NoteAdmin(Deletable, LargeTable):
-    list_display = ["created", "conversation", "author", "text"]
-    search_fields = ["text", "=conversation__id"]
-    list_select_related = ["conversation", "author"]
-
-
 @admin.register(models.Export)
 class ExportAdmin(Deletable, ModelAdmin):
     list_display = ["pk", "project", "format", "state", "rows", "rows_written", "size", "created_by", "created"]

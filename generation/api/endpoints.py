@@ -11,7 +11,6 @@ from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
 from datasets.api.shapes import PROJECT, ApiRequest, Page, Place, one_of, page_of
-from datasets.models import Role
 from generation.services.endpoint_keys import KeyStanding, standings
 
 router = Router(tags=["Endpoints"])
@@ -55,6 +54,6 @@ def list_endpoints(request: ApiRequest, project: str, place: Query[Place]) -> di
 
 @router.get(PROJECT + "/endpoints/{int:endpoint}/keys", response=list[KeyOut])
 def list_endpoint_keys(request: ApiRequest, project: str, endpoint: int) -> list[KeyStanding]:
-    """The keys of an endpoint, by their last characters only, and what workers have made of them. For owners."""
-    endpoints = project_for(request.auth, project, Role.OWNER).endpoints
+    """The keys of an endpoint, by their last characters only, and what workers have made of them."""
+    endpoints = project_for(request.auth, project).endpoints
     return standings(get_object_or_404(endpoints, pk=endpoint).keys.all())

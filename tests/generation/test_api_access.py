@@ -46,6 +46,7 @@ class World:
         add_note(conversation=conversation, text="Check it.", author=owner)
         self.places = {
             "project": project.slug,
+            "endpoint": project.endpoints.get().pk,
             "corpus": corpus.pk,
             "file": corpus.files.get().pk,
             "document": corpus.documents.get().pk,

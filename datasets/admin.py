@@ -243,6 +243,14 @@ class NoteAdmin(Deletable, LargeTable):
     list_select_related = ["conversation", "author"]
 
 
+@admin.register(models.Report)
+class ReportAdmin(Deletable, ModelAdmin):
+    list_display = ["pk", "project", "about", "state", "rows", "rows_read", "created_by", "created"]
+    list_filter = ["state", "project"]
+    search_fields = ["=id", "project__name"]
+    list_select_related = ["project", "created_by"]
+
+
 @admin.register(models.Export)
 class ExportAdmin(Deletable, ModelAdmin):
     list_display = ["pk", "project", "format", "state", "rows", "rows_written", "size", "created_by", "created"]

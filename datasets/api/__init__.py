@@ -2,7 +2,7 @@
 
 from ninja import Router
 
-from . import conversations, corpora, criteria, exports, files, people, projects
+from . import conversations, corpora, criteria, exports, files, people, projects, reports
 
 router = Router()
 for room in (
@@ -14,5 +14,6 @@ for room in (
     criteria.router,
     conversations.router,
     exports.router,
+    reports.router,
 ):
     router.add_router("", room)

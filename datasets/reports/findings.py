@@ -27,7 +27,7 @@ class Share(Finding):
     id: int | None = None
 
 
-class Summary(Finding):
+class ReportSummary(Finding):
     conversations: int
     unreadable: int
     """Conversations whose stored messages cannot be read; they count in nothing else."""
@@ -50,7 +50,7 @@ class Depth(Finding):
     conversations: int
 
 
-class Personas(Finding):
+class PersonaFindings(Finding):
     without: int
     """Conversations that name no persona."""
     top: tuple[Share, ...]
@@ -58,7 +58,7 @@ class Personas(Finding):
     """Empty where no persona was written from a document or from another persona."""
 
 
-class Document(Share):
+class DocumentShare(Share):
     corpus: int | None = None
 
 
@@ -86,25 +86,25 @@ class Coverage(Finding):
     """Used passages that are in none of the project's corpora: of somebody else's collection, or replaced since."""
     without: int
     """Conversations that had no passage."""
-    documents: tuple[Document, ...]
+    documents: tuple[DocumentShare, ...]
     """The most used."""
 
 
-class Criterion(Finding):
+class CriterionAverage(Finding):
     criterion: str
     average: float | None
     judged: int
     not_applicable: int
 
 
-class Quality(Finding):
+class QualityFindings(Finding):
     judged: int
     failed: int
     """Conversations whose judge gave no judgement."""
     unjudged: int
     average: float | None
     scores: Bins
-    criteria: tuple[Criterion, ...]
+    criteria: tuple[CriterionAverage, ...]
     grades: dict[str, int]
 
 
@@ -146,9 +146,9 @@ class Lengths(Finding):
 
 
 class Findings(Finding):
-    summary: Summary
-    personas: Personas
+    summary: ReportSummary
+    personas: PersonaFindings
     coverage: Coverage
-    quality: Quality
+    quality: QualityFindings
     diversity: Diversity
     lengths: Lengths

@@ -8,7 +8,7 @@ from datasets.schema import Score
 
 from .bins import tenth, tenths
 from .counting import BoundedCounter
-from .findings import Criterion, Quality
+from .findings import CriterionAverage, QualityFindings
 
 NAMES = 100
 """Different criteria and grades that are counted: their names may come from a model."""
@@ -35,9 +35,9 @@ class CriterionTally:
         else:
             self.judged, self.total = self.judged + 1, self.total + value
 
-    def finding(self, name: str) -> Criterion:
+    def finding(self, name: str) -> CriterionAverage:
         average = self.total / self.judged if self.judged else None
-        return Criterion(criterion=name, average=average, judged=self.judged, not_applicable=self.not_applicable)
+        return CriterionAverage(criterion=name, average=average, judged=self.judged, not_applicable=self.not_applicable)
 
 
 @dataclass
@@ -66,9 +66,9 @@ class QualityTally:
             if score.criterion in self.criteria or len(self.criteria) < NAMES:
                 self.criteria.setdefault(score.criterion, CriterionTally()).add(score.value)
 
-    def findings(self) -> Quality:
+    def findings(self) -> QualityFindings:
         judged = sum(self.scores)
-        return Quality(
+        return QualityFindings(
             judged=judged,
             failed=self.failed,
             unjudged=self.unjudged,

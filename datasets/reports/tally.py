@@ -10,7 +10,18 @@ from datasets.schema import Message
 
 from .bins import quantile, whole_bins, whole_edges
 from .counting import BoundedCounter, Vocabulary, split_words
-from .findings import CorpusCoverage, Coverage, Depth, Document, Findings, Length, Lengths, Personas, Share, Summary
+from .findings import (
+    CorpusCoverage,
+    Coverage,
+    Depth,
+    DocumentShare,
+    Findings,
+    Length,
+    Lengths,
+    PersonaFindings,
+    ReportSummary,
+    Share,
+)
 from .quality import Judged, QualityTally
 
 KEYS = 1_000_000
@@ -109,9 +120,9 @@ class Tally:
         """A passage counts once a conversation, however often it was looked up."""
         used = list(used)
         self.no_passage += not used
-        for key in {one.key for one in used}:
+        for key in dict.fromkeys(one.key for one in used):
             self.passages.add(key)
-        for source in {one.source for one in used}:
+        for source in dict.fromkeys(one.source for one in used):
             self.documents.add(source)
 
     # -- findings --
@@ -130,10 +141,10 @@ class Tally:
             lengths=self._lengths(),
         )
 
-    def _summary(self) -> Summary:
+    def _summary(self) -> ReportSummary:
         messages = self.user_words.total() + self.assistant_words.total()
         words = sum(length * times for one in (self.user_words, self.assistant_words) for length, times in one.items())
-        return Summary(
+        return ReportSummary(
             conversations=self.conversations,
             unreadable=self.unreadable,
             offline=self.offline,
@@ -145,14 +156,14 @@ class Tally:
             passages=len(self.passages.counts),
         )
 
-    def _personas(self, archive: Archive) -> Personas:
+    def _personas(self, archive: Archive) -> PersonaFindings:
         known = archive.personas
         depths: Counter[int] = Counter()
         for key, times in self.personas.counts.items():
             if isinstance(key, int) and key in known:
                 depths[known[key].depth] += times
         derived = any(persona.derived for persona in known.values())
-        return Personas(
+        return PersonaFindings(
             without=self.no_persona,
             top=tuple(_persona(key, times, known) for key, times in self.personas.top(TOP)),
             depths=tuple(Depth(depth=depth, conversations=depths[depth]) for depth in sorted(depths))
@@ -206,10 +217,10 @@ def _persona(key: int | str, times: int, known: Mapping[int, KnownPersona]) -> S
     return Share(name=known[key].name if key in known else f"Persona {key}", conversations=times, id=key)
 
 
-def _document(key: int | str, times: int, known: Mapping[int, tuple[str, int]]) -> Document:
+def _document(key: int | str, times: int, known: Mapping[int, tuple[str, int]]) -> DocumentShare:
     if isinstance(key, str):
-        return Document(name=key or "A text without a title", conversations=times)
+        return DocumentShare(name=key or "A text without a title", conversations=times)
     if key not in known:
-        return Document(name=f"Document {key}, which is no longer here", conversations=times)
+        return DocumentShare(name=f"Document {key}, which is no longer here", conversations=times)
     title, corpus = known[key]
-    return Document(name=title, conversations=times, id=key, corpus=corpus)
+    return DocumentShare(name=title, conversations=times, id=key, corpus=corpus)

@@ -37,7 +37,10 @@ def start_report(*, project: Project, actor: User | None, filter: ConversationFi
     rows = filter.count(project.conversations.filter(pk__lte=up_to))
     if not rows:
         raise Refused("Nothing matches, so there is nothing to report on: widen the choice.")
-    report = Report.objects.create(project=project, created_by=actor, filter=filter.parameters, rows=rows, up_to=up_to)
+    report = Report.objects.create(
+        project=project, created_by=actor, filter=filter.parameters, about=_about(project, filter), rows=rows,
+        up_to=up_to,
+    )  # fmt: skip
     text = f"asked for a report on {rows} conversations"
     record_activity(project=project, actor=actor, text=text, path=f"quality/{report.pk}/")
     return report

@@ -1,6 +1,6 @@
 """The pages of the archive, room by room."""
 
-from . import conversations, corpora, criteria, exports, people, personas, projects, prompts
+from . import conversations, corpora, criteria, exports, people, personas, projects, prompts, reports
 
 app_name = "datasets"
 urlpatterns = [
@@ -12,4 +12,5 @@ urlpatterns = [
     *criteria.urlpatterns,
     *conversations.urlpatterns,
     *exports.urlpatterns,
+    *reports.urlpatterns,
 ]

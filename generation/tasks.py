@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from .models import Run
-from .services import claims, persona_claims, persona_growths, persona_work, pullers, pulling, trials
+from .models import Improvement, Run
+from .services import (
+    claims,
+    improvement_claims,
+    improvement_desk,
+    persona_claims,
+    persona_growths,
+    persona_work,
+    pullers,
+    pulling,
+    trials,
+)
 
 
 @shared_task
@@ -19,6 +29,9 @@ def tick() -> None:
     for growth_id in persona_growths.with_work():
         if not persona_work.is_attended(growth_id):
             grow_personas.apply_async([growth_id], expires=6)
+    improvement_claims.reopen_lost_claims()
+    for improvement in Improvement.objects.filter(state=Improvement.State.RUNNING).order_by("pk"):
+        call_to_improve(improvement.pk)
 
 
 def call_for_workers(run_id: int, concurrency: int) -> None:
@@ -46,3 +59,15 @@ def grow_personas(growth_id: int) -> None:
     """A slice of growing personas; whatever is left goes behind the other work of the queue."""
     if persona_work.grow(growth_id=growth_id):
         grow_personas.apply_async([growth_id], expires=60)
+
+
+def call_to_improve(improvement_id: int) -> None:
+    """A hint for a worker, where nobody is at an improvement that has something left to do."""
+    if improvement_desk.has_work(improvement_id=improvement_id) and not improvement_desk.is_attended(improvement_id):
+        improve.apply_async([improvement_id], expires=6)
+
+
+@shared_task
+def improve(improvement_id: int) -> None:
+    """A slice of improving conversations; the next tick sees to what is left."""
+    improvement_desk.pull(improvement_id=improvement_id)

@@ -24,7 +24,9 @@ class Improvement(models.Model):
         CANCELLED = "cancelled", "Cancelled"
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="improvements")
-    filter = models.JSONField(default=dict, help_text="The conversation filter that was meant, as its query parameters.")
+    filter = models.JSONField(
+        default=dict, help_text="The conversation filter that was meant, as its query parameters."
+    )
     spec = models.JSONField()
     frozen = models.JSONField()
     offline = models.BooleanField(default=False)

@@ -21,15 +21,15 @@ DIALOGS_A_PULLER = 64
 """More dialogs in flight than this are worth a second worker process."""
 
 
-def _key(run_id: int) -> str:
+def _key(run_id: int | str) -> str:
     return f"run:{run_id}:pullers"
 
 
-def _trouble_key(run_id: int) -> str:
+def _trouble_key(run_id: int | str) -> str:
     return f"run:{run_id}:trouble"
 
 
-def trouble_of(run_id: int) -> str:
+def trouble_of(run_id: int | str) -> str:
     """What a worker of the run has just been refused and tries again; empty when all goes well."""
     said = board().get(_trouble_key(run_id))
     return said.decode() if isinstance(said, bytes) else ""
@@ -39,14 +39,14 @@ def pullers_wanted(concurrency: int) -> int:
     return math.ceil(concurrency / DIALOGS_A_PULLER)
 
 
-def pullers_of(run_id: int) -> int:
+def pullers_of(run_id: int | str) -> int:
     return board().zcount(_key(run_id), time.time() - FRESH, "+inf")
 
 
 class Puller:
     """One worker process at work on one run."""
 
-    def __init__(self, run_id: int) -> None:
+    def __init__(self, run_id: int | str) -> None:
         self.run_id = run_id
         self.name = uuid.uuid4().hex
         self._trouble = ""

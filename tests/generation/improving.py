@@ -1,0 +1,65 @@
+"""Improvements for tests: started as the page does, and worked on within the test by what workers call."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from datasets.models import Conversation, Judgement, Project, User
+from generation.engine.mending import Mending
+from generation.engine.protocols import ModelRole
+from generation.engine.recipe import ModelChoice
+from generation.models import Endpoint, Improvement, ImprovementItem
+from generation.services import improvement_desk, improvements
+from generation.services.improvements import Selection
+from tests.factories import make_conversation
+
+ROLES: tuple[ModelRole, ...] = ("respondent", "correspondent", "judge")
+
+
+def spoken_by(endpoint: Endpoint, model: str = "") -> dict[ModelRole, ModelChoice]:
+    return dict.fromkeys(ROLES, ModelChoice(endpoint=endpoint.pk, model=model))
+
+
+def ordered(
+    project: Project,
+    *conversations: Conversation,
+    endpoint: Endpoint | None = None,
+    user: User | None = None,
+    **wanted: Any,
+) -> Improvement:
+    """Of these conversations, or of all; spoken by `endpoint`, or by whoever spoke in their runs."""
+    models = spoken_by(endpoint) if endpoint else {}
+    selection = Selection(conversations=tuple(row.pk for row in conversations))
+    return improvements.start_improvement(
+        project=project, selection=selection, wanted=Mending(models=models, **wanted), user=user
+    )
+
+
+def worked(improvement: Improvement, *, within: float = 30.0) -> Improvement:
+    """The improvement after it has been worked on until it runs no more. Needs a database whose rows are committed."""
+    ends = time.monotonic() + within
+    improvement.refresh_from_db()
+    while improvement.is_active:
+        if time.monotonic() > ends:
+            raise AssertionError(f"It still runs after {within} s: {improvement.made} of {improvement.total} made.")
+        improvement_desk.pull(improvement_id=improvement.pk)
+        improvement.refresh_from_db()
+    return improvement
+
+
+def judged(
+    project: Project, *said: str, score: float = 0.4, first_bad: int | None = None, **fields: Any
+) -> Conversation:
+    """A conversation that its judge found wanting."""
+    row = make_conversation(project, *said, score=score, **fields)
+    Judgement.objects.create(
+        version=row.head, evaluator="judge", model="test-model", overall=score, first_bad=first_bad,
+        feedback="The second answer forgets the fuse.",
+    )  # fmt: skip
+    return row
+
+
+def item_of(improvement: Improvement, conversation: Conversation | None = None) -> ImprovementItem:
+    rows = improvement.items.select_related("proposal", "base", "conversation")
+    return rows.get(conversation=conversation) if conversation else rows.get()

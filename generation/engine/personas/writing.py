@@ -26,6 +26,8 @@ SCHEMA: dict[str, Any] = {
     "properties": {
         "personas": {
             "type": "array",
+            "minItems": BRANCHES,
+            "maxItems": BRANCHES,
             "items": {
                 "type": "object",
                 "properties": {"name": {"type": "string"}, "description": {"type": "string"}},

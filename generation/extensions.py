@@ -27,12 +27,16 @@ def build(kind: Kind, name: str, **given: Any) -> Any:
     """The component of that name. Raises FatalError, in a sentence, when there is none or it cannot be made."""
     path = _registered(kind).get(name)
     if path is None:
-        known = ", ".join(names(kind)) or "none"
-        raise FatalError(f"This installation has no {kind} named “{name}” (it has: {known}).")
+        raise FatalError(unknown(kind, name))
     try:
         return import_string(path)(**given)
     except Exception as error:
         raise FatalError(f"“{name}” ({path}) cannot be made: {type(error).__name__}: {error}") from error
+
+
+def unknown(kind: Kind, name: str) -> str:
+    """What is said of a name that nothing is registered under."""
+    return f"This installation has no {kind} named “{name}” (it has: {', '.join(names(kind)) or 'none'})."
 
 
 def stopping_rules() -> Mapping[str, Callable[..., Any]]:

@@ -70,6 +70,7 @@ class RoleEstimate:
 @dataclass(frozen=True, slots=True)
 class Estimate:
     roles: Mapping[ModelRole, RoleEstimate]
+    conversations: int
     calls: int
     prompt_tokens: int
     completion_tokens: int
@@ -104,6 +105,7 @@ def estimate(recipe: Recipe, texts: Texts, speeches: Mapping[ModelRole, Speech],
     total = _sum(roles.values())
     return Estimate(
         roles=roles,
+        conversations=slots,
         calls=round(total.calls),
         prompt_tokens=round(total.prompt_tokens),
         completion_tokens=round(total.completion_tokens),

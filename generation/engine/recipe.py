@@ -5,6 +5,7 @@ A recipe names rows of the project by id; `generation.adapters` resolves them wh
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
@@ -156,16 +157,29 @@ class CustomRetriever(Variant, Extension):
 AnyRetriever = Annotated[FromCorpus | FixedText | InTurn | Ensemble | CustomRetriever, Field(discriminator="kind")]
 
 
-def corpora_of(retriever: AnyRetriever) -> set[int]:
-    """The corpora that a retriever names, inside others too."""
+def retrievers_in(retriever: AnyRetriever) -> Iterator[AnyRetriever]:
+    """A retriever and all that are inside it."""
+    yield retriever
     match retriever:
-        case FromCorpus(corpus=int(corpus)):
-            return {corpus}
         case InTurn():
-            return set().union(*(corpora_of(inner) for inner in retriever.retrievers))
+            inner = retriever.retrievers
         case Ensemble():
-            return set().union(*(corpora_of(member.retriever) for member in retriever.members))
-    return set()
+            inner = tuple(member.retriever for member in retriever.members)
+        case _:
+            inner = ()
+    for one in inner:
+        yield from retrievers_in(one)
+
+
+def corpora_of(retriever: AnyRetriever) -> set[int]:
+    """The corpora that a retriever names."""
+    found = (one.corpus for one in retrievers_in(retriever) if isinstance(one, FromCorpus))
+    return {corpus for corpus in found if corpus is not None}
+
+
+def custom_retrievers_of(retriever: AnyRetriever) -> list[str]:
+    """The names of an installation's retrievers in it."""
+    return [one.name for one in retrievers_in(retriever) if isinstance(one, CustomRetriever)]
 
 
 class Retrieval(Part):

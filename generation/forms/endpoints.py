@@ -106,7 +106,8 @@ class KeyLimitsForm(forms.ModelForm):
         super().__init__(data, instance=instance, auto_id=f"key_{instance.pk}_%s")
         for field in self.fields.values():
             field.widget.attrs |= {"form": self.form_id, "aria-label": f"{field.label} of the key {instance}"}
-        self.fields["name"].widget.attrs["placeholder"] = f"…{instance.hint}"
+        for name, hint in (("name", "Name"), ("hourly_limit", "any"), ("daily_limit", "any")):
+            self.fields[name].widget.attrs["placeholder"] = hint
 
     @property
     def form_id(self) -> str:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from django.db.models import QuerySet
 
 from datasets.models import Persona, Project, Prompt, PromptRole
 from datasets.schema import ToolSpec
 from datasets.services.errors import Refused
-from generation.engine import forms
-from generation.engine.recipe import ModelChoice, Pairs, Recipe, ToolDialogs, corpora_of
+from generation import extensions
+from generation.engine import forms, rules
+from generation.engine.recipe import ModelChoice, Pairs, Recipe, ToolDialogs, corpora_of, custom_retrievers_of
 from generation.frozen import Frozen, FrozenCriterion, FrozenModel, FrozenText
 from generation.models import Endpoint
 
 
 def freeze(*, project: Project, spec: Recipe) -> Frozen:
     """Raises Refused, naming the field, when an id is not of this project."""
+    _check_extensions(spec)
     return Frozen(
         corpus_name=_corpus_name(project, spec),
         respondent=_prompt(project, spec.respondent_prompt, PromptRole.RESPONDENT),
@@ -40,6 +44,22 @@ def _tools(project: Project, spec: Recipe) -> tuple[ToolSpec, ...]:
         except ValueError as error:
             raise Refused(f"The tool “{row.name}” cannot be used. {error}", field="tools") from error
     return tuple(rows[pk].spec for pk in dict.fromkeys(wanted))
+
+
+def _check_extensions(spec: Recipe) -> None:
+    """Whether the installation has what the recipe names of it."""
+    writer = [spec.questions.writer] if spec.questions.writer else []
+    named: list[tuple[extensions.Kind, Iterable[str]]] = [
+        ("instructions", [one.name for one in writer]),
+        ("hooks", [one.name for one in spec.hooks]),
+        ("evaluators", [one.name for one in spec.judge.others] if spec.judge else []),
+        ("retrievers", custom_retrievers_of(spec.retrieval.retriever)),
+        ("stopping", [rule.name for rule in rules.each(spec.stopping) if isinstance(rule, rules.Custom)]),
+    ]
+    for kind, wanted in named:
+        for name in wanted:
+            if name not in extensions.names(kind):
+                raise Refused(extensions.unknown(kind, name), field="more")
 
 
 def _second(project: Project, spec: Recipe) -> FrozenModel | None:

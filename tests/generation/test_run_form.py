@@ -145,6 +145,25 @@ def test_every_field_reaches_the_recipe_and_comes_back_from_it(
         {"budget": {}},
         {"correspondent_prompt": None, "instruction_prompt": None},
         {"retrieval": {"when": "never", "with_context": False}},
+        {"product": {"kind": "rows", "form": {"type": "object", "properties": {"topic": {"type": "string"}}}}},
+        {"product": {"kind": "pairs", "strategy": "combined", "answers": 4, "gap": 0.25}},
+        {"questions": {"batch": 5, "distinct": False, "visits": 2, "scenarios": ["At night.", "On a ladder."]}},
+        {"judge": {"weights": {"helpfulness": 2.5}, "aggregation": "min", "grades": {"perfect": 0.95, "good": 0.8}}},
+        {"improve": {"attempts": 4, "below": 0.5}},
+        {"retrieval": {"cached": True, "template": "{prompt} <- {context} {other}"}},
+        {
+            "retrieval": {
+                "retriever": {"kind": "chain", "retrievers": [{"kind": "text", "text": "T"}, {"kind": "corpus"}]}
+            }
+        },
+        {"stopping": [{"kind": "coverage", "visits": 2, "share": 0.5}, {"kind": "personas", "number": 1}]},
+        {"stopping": [{"kind": "error_rate", "rate": 0.25}, {"kind": "error_rate", "rate": 0.25, "window": 7}]},
+        {
+            "stopping": [
+                {"kind": "coverage"},
+                {"kind": "all", "rules": [{"kind": "coverage", "visits": 3}, {"kind": "spending", "money": "2.5"}]},
+            ]
+        },
     ],
 )
 def test_a_recipe_that_leaves_things_out_comes_back_the_same(
@@ -157,6 +176,48 @@ def test_a_recipe_that_leaves_things_out_comes_back_the_same(
     form = RecipeForm(project=project, initial=initial_from(spec)).as_posted()
     assert form.is_valid(), form.errors
     assert form.recipe() == spec
+
+
+@pytest.mark.parametrize(
+    ("said", "field", "words"),
+    [
+        ({"product": "rows"}, "row_schema", "object with properties"),
+        ({"product": "rows", "row_schema": "{"}, "row_schema", "not JSON"),
+        ({"product": "tool_dialogs"}, "tools", "at least 1"),
+        ({"product": "pairs"}, "__all__", "needs a judge"),
+        ({"improve": "on"}, "__all__", "needs a judge"),
+        ({"judge": "on", "weight_coherence": "1"}, "__all__", "embedding model"),
+        ({"judge": "on", "grade_good": "0.95"}, "grade_perfect", "falling"),
+        ({"more": "hooks: ["}, "more", "YAML"),
+        ({"more": "- 1"}, "more", "parts of a recipe"),
+        ({"more": "stopping: [{kind: sometime}]"}, "more", "stopping.0"),
+        ({"more": "hooks: [{name: nobody}]"}, "more", "no hooks named “nobody”"),
+        ({"more": "wat: 1"}, "more", "wat"),
+    ],
+)
+def test_parts_that_cannot_be_are_refused_where_they_were_said(
+    project: Project, teammate: User, client_of: ClientOf, said: dict[str, str], field: str, words: str
+) -> None:
+    expert(project)
+    client = client_of(teammate)
+    answer = client.post(address(project), shown(client, project) | said)
+    assert answer.status_code == 422
+    assert list(answer.context["form"].errors) == [field]
+    assert words in str(answer.context["form"].errors[field])
+    assert not Run.objects.exists()
+
+
+def test_the_summary_tells_how_many_conversations_the_passages_are_good_for_and_what_improving_may_add(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    passages_of(project, 3)
+    expert(project)
+    client = client_of(teammate)
+    said = {"conversations": "500", "visits": "2", "judge": "on", "improve": "on"}
+    answer = client.post(address(project, "run-estimate"), shown(client, project) | said)
+    page = " ".join(answer.content.decode().split())
+    assert "<dt>Conversations</dt><dd>6</dd>" in page
+    assert f"up to {2 * 6 * (2 + 1 + 1)} calls" in page
 
 
 def test_a_recipe_whose_prompt_is_gone_says_so(project: Project, teammate: User, client_of: ClientOf) -> None:

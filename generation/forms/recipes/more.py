@@ -1,0 +1,63 @@
+"""What no field says, as YAML: nested stopping rules, retrievers of several parts, hooks, options of extensions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+from django import forms
+
+from generation.engine.recipe import Recipe
+
+from .good import has_retriever_field
+from .many import rules_without_field
+
+
+class MoreFields(forms.Form):
+    more = forms.CharField(
+        max_length=100_000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "code"}),
+        label="More of the recipe, as YAML",
+        help_text="Parts of a recipe that have no field here. Lists are added to those above; the rest takes their place.",
+    )
+
+    def clean_more(self) -> dict[str, Any]:
+        try:
+            said = yaml.safe_load(self.cleaned_data["more"]) or {}
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise forms.ValidationError(
+                "This cannot be read as YAML: check its indents and quotation marks."
+            ) from error
+        if not isinstance(said, dict):
+            raise forms.ValidationError("Write parts of a recipe, such as “hooks:” and a list below it.")
+        return said
+
+
+def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+    """`base` with what `more` says besides: objects are merged, lists joined, all else replaced."""
+    made = dict(base)
+    for key, value in more.items():
+        held = made.get(key)
+        if isinstance(held, dict) and isinstance(value, dict):
+            made[key] = merged(held, value)
+        elif isinstance(held, list) and isinstance(value, list):
+            made[key] = [*held, *value]
+        else:
+            made[key] = value
+    return made
+
+
+def initial_more(recipe: Recipe) -> dict[str, str]:
+    """What the other fields cannot say of a recipe."""
+    whole = recipe.model_dump(mode="json", exclude_defaults=True)
+    more: dict[str, Any] = {}
+    if recipe.hooks:
+        more["hooks"] = whole["hooks"]
+    if not has_retriever_field(recipe):
+        more["retrieval"] = {"retriever": whole["retrieval"]["retriever"]}
+    if left := rules_without_field(recipe):
+        more["stopping"] = [rule.model_dump(mode="json", exclude_defaults=True) for rule in left]
+    if recipe.questions.writer and recipe.questions.writer.options:
+        more["questions"] = {"writer": {"options": recipe.questions.writer.options}}
+    return {"more": yaml.safe_dump(more, sort_keys=False, allow_unicode=True) if more else ""}

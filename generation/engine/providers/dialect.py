@@ -90,10 +90,17 @@ def strict(schema: Any) -> Any:
         return [strict(part) for part in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {key: strict(part) for key, part in schema.items() if key != "default"}
+    made = {key: _strict_part(key, part) for key, part in schema.items() if key != "default"}
     if isinstance(made.get("properties"), dict):
         made |= {"additionalProperties": False, "required": list(made["properties"])}
     return made
+
+
+def _strict_part(key: str, part: Any) -> Any:
+    """What a keyword of a schema holds: schemas by names of the user's own, plain values, or a schema."""
+    if key in ("properties", "$defs", "definitions") and isinstance(part, dict):
+        return {name: strict(one) for name, one in part.items()}
+    return part if key in ("enum", "const", "required", "examples") else strict(part)
 
 
 def _explain_schema(messages: list[Message], request: ChatRequest) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 from generation.engine.protocols import ChatRequest, Completion
 
-from . import answers, judging, people
+from . import acting, answers, judging, people
 from .lexicon import lower_first
 from .patterns import Angle
 from .questions import Candidate, questions
@@ -109,7 +109,8 @@ def _tokens(text: str) -> int:
 
 def _instruction(request: ChatRequest, chance: random.Random) -> str:
     count = _count(request.schema) if request.schema is not None else 1
-    found = questions(passages(request))
+    wishes = acting.wishes(request, chance)
+    found = [Candidate(wish, 1, "how") for wish in wishes] or questions(passages(request))
     already = tagged(request.turns[-1].content, "already_asked")
     avoid = [line.removeprefix("- ") for line in "\n".join(already).splitlines()]
     asked: list[str] = []
@@ -207,6 +208,11 @@ def _unasked(choices: list[str], own: Sequence[str], chance: random.Random) -> s
 
 
 def _answer(request: ChatRequest, chance: random.Random) -> str:
+    words = _words(request, chance)
+    return words if request.schema is None else acting.step(request, chance, words)
+
+
+def _words(request: ChatRequest, chance: random.Random) -> str:
     asked = [turn.content for turn in request.turns if turn.role == "user"]
     said = "\n".join(turn.content for turn in request.turns if turn.role == "assistant")
     found = passages(request)
@@ -216,6 +222,11 @@ def _answer(request: ChatRequest, chance: random.Random) -> str:
 
 
 # -- the others ---------------------------------------------------------------------------------------------------------
+
+
+def _improve(request: ChatRequest, chance: random.Random) -> str:
+    """Of a row, or of an answer."""
+    return acting.row(request, chance) if request.schema_name == "row" else _answer(request, chance)
 
 
 def _judge(request: ChatRequest, chance: random.Random) -> str:
@@ -250,6 +261,9 @@ _REPLIES: dict[str, Callable[[ChatRequest, random.Random], str]] = {
     "instruction": _instruction,
     "question": _question,
     "answer": _answer,
+    "improve": _improve,
+    "row": acting.row,
+    "tool_result": acting.result,
     "judge": _judge,
     "persona": _personas,
     "correspondent_prompt": _correspondent_prompt,

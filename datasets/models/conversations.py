@@ -76,9 +76,12 @@ class ConversationQuerySet(models.QuerySet["Conversation"]):
         return self.select_related("batch", "persona").prefetch_related("labels").order_by("-pk")
 
     def with_grade(self) -> Self:
-        """With `grade`, which the latest judgement gave the head; None where it gave none."""
+        """With `grade` and `judge_error` of the head's latest judgement; None where there is none."""
         judgements = Judgement.objects.filter(version=models.OuterRef("head")).order_by("-pk")
-        return self.annotate(grade=models.Subquery(judgements.values("grade")[:1]))
+        return self.annotate(
+            grade=models.Subquery(judgements.values("grade")[:1]),
+            judge_error=models.Subquery(judgements.values("error")[:1]),
+        )
 
     def with_head(self) -> Self:
         """With the version that counts, but without its text vector, which only searches read."""

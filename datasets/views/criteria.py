@@ -22,7 +22,7 @@ from datasets.verbs import verbs
 def criterion_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     archived = "archived" in request.GET
     rows = project.criteria.filter(archived=archived)
-    context = {"criteria": rows, "archived": archived, "built_in": BUILT_IN_CRITERIA}
+    context = {"criteria": rows, "archived": archived, "built_in": BUILT_IN_CRITERIA, "section": "quality"}
     return render_page(request, "datasets/criterion_list.html", context)
 
 
@@ -53,7 +53,8 @@ criterion_detail = verbs(get=show_detail, post=save_detail)
 
 
 def _form_page(request: HtmxHttpRequest, row: Criterion | None, form: CriterionForm, status: int = 200) -> HttpResponse:
-    return render_page(request, "datasets/criterion_detail.html", {"criterion": row, "form": form}, status=status)
+    context = {"criterion": row, "form": form, "section": "quality"}
+    return render_page(request, "datasets/criterion_detail.html", context, status=status)
 
 
 def _save(request: HtmxHttpRequest, project: Project, row: Criterion | None) -> HttpResponse:

@@ -26,6 +26,7 @@ def panel_of(
             speaker=speaker,
             own=[Criterion(one.name, one.description, one.weight, one.needs_passages) for one in frozen.criteria],
             embedder=_embedder(frozen, switchboard, pool),
+            embedding_model=frozen.embedding.model if frozen.embedding else "",
             others=[extensions.build("evaluators", one.name, **one.options) for one in spec.judge.others],
         )
     except ValueError as error:

@@ -73,12 +73,16 @@ def test_a_number_of_no_message_leads_nowhere(row: Conversation, reader: Client)
 def test_a_judge_that_failed_is_said_to_have_failed_with_what_the_others_said(
     row: Conversation, reader: Client
 ) -> None:
-    error = "vector_judge: The server is <away>."
+    error = "vector judge: The server is <away>."
     judge(row, overall=None, grade="", scores=SCORES[:1], error=error)
     page = page_of(reader, row)
-    assert "No overall score, because the judge failed: vector_judge: The server is &lt;away&gt;." in page
+    assert "No overall score, because the judge failed: vector judge: The server is &lt;away&gt;." in page
     assert "Factuality" in page
     assert "Needs improvement" not in page
+    row.score = None
+    row.save()
+    listed = reader.get(reverse("datasets:conversation-list", args=[row.project.slug])).content.decode()
+    assert 'title="The judge failed: vector judge: The server is &lt;away&gt;.">failed</span>' in listed
 
 
 def test_a_judge_to_whom_nothing_applies_says_so(row: Conversation, reader: Client) -> None:

@@ -164,7 +164,7 @@ async def test_a_judge_that_fails_leaves_an_error_and_the_scores_of_the_others_b
 ) -> None:
     verdict = await judged(Panel((Says({"a": 0.9}), Says(error=error, name="vector_judge"))))
     assert (verdict.overall, verdict.grade) == (None, "")
-    assert verdict.error == f"vector_judge: {error}"
+    assert verdict.error == f"vector judge: {error}"
     assert values(verdict) == {"a": 0.9}
 
 
@@ -238,7 +238,7 @@ async def test_a_judgement_that_cannot_be_is_asked_for_again_and_then_fails(nons
     hopeless = Model(lambda request: nonsense)
     heard = await judged(Panel((ModelJudge(Speaker(hopeless)),)))
     assert (heard.overall, heard.scores, heard.grade) == (None, (), "")
-    assert heard.error.startswith("model_judge: No usable reply in 3 tries")
+    assert heard.error.startswith("model judge: No usable reply in 3 tries")
 
 
 async def test_grounding_does_not_apply_to_a_dialog_without_passages() -> None:
@@ -362,7 +362,7 @@ async def test_an_answer_by_way_of_tools_is_compared_by_its_last_words() -> None
 async def test_vectors_that_cannot_be_are_a_failure_and_no_score(vector: list[float]) -> None:
     verdict = await judged(Panel((VectorJudge(Compass({"q": NORTH, "a": vector})),)), talk("q", "a"))
     assert verdict.overall is None
-    assert verdict.error.startswith("vector_judge: The embedding model gave")
+    assert verdict.error.startswith("vector judge: The embedding model gave")
 
 
 # -- as a recipe says -----------------------------------------------------------------------------------------------------
@@ -389,13 +389,18 @@ async def test_a_panel_is_put_together_as_the_recipe_says() -> None:
         weights={"helpfulness": 2, "coherence": 1},
         others=(CustomEvaluator(name="length", weight=4),),
         aggregation="weighted",
-        embedding=EmbeddingChoice(endpoint=1, model="embedder-1"),
+        embedding=EmbeddingChoice(endpoint=1),
         grades=Grades(perfect=0.99),
     )
     own = [Criterion("tone", "Warm.", weight=3)]
     embedder = Compass(dict.fromkeys(["How do I reset it?", "Hold the button.", "And then?", "Let go."], NORTH))
     panel = assemble(
-        judging, speaker=Speaker(Model()), own=own, embedder=embedder, others=[Says(name="length", overall=0.9)]
+        judging,
+        speaker=Speaker(Model()),
+        own=own,
+        embedder=embedder,
+        embedding_model="embedder-1",
+        others=[Says(name="length", overall=0.9)],
     )
     verdict = await judged(panel)
     assert values(verdict) == {"helpfulness": 0.5, "tone": 0.5, "coherence": pytest.approx(1.0), "length": 0.9}
@@ -417,11 +422,14 @@ def test_a_panel_lacks_nothing_in_silence() -> None:
 @pytest.fixture
 async def panel(model_server: RunningModelServer) -> AsyncIterator[Panel]:
     server = Server(base_url=model_server.base_url, api_key="good")
+    name = "test-embedding"
     weights = {"factuality": 1, "grounding": 1, "helpfulness": 1, "coherence": 1, "relevance": 1, "vector_grounding": 1}
-    judging = Judging.model_validate({"weights": weights, "embedding": {"endpoint": 1, "model": "test-embedding"}})
+    judging = Judging.model_validate({"weights": weights, "embedding": {"endpoint": 1}})
     async with ClientPool() as pool:
         speaker = Speaker(OpenAIChat(pool, server, "test-model"))
-        yield assemble(judging, speaker=speaker, embedder=OpenAIEmbedder(pool, server, "test-embedding", QUICK))
+        yield assemble(
+            judging, speaker=speaker, embedder=OpenAIEmbedder(pool, server, name, QUICK), embedding_model=name
+        )
 
 
 ABOUT_PUMPS = source(1, "The pump is reset by holding the green button for ten seconds.")
@@ -454,5 +462,5 @@ async def test_embeddings_that_are_away_leave_the_models_scores_and_no_overall_s
     model_server.control(models=None, faults=[{"kind": "status", "status": 503, "path": "/v1/embeddings", "count": 99}])
     verdict = await panel.judge(TALK, PUMPS, Calls())
     assert (verdict.overall, verdict.grade) == (None, "")
-    assert verdict.error.startswith("vector_judge: ")
+    assert verdict.error.startswith("vector judge: ")
     assert set(values(verdict)) == {"factuality", "grounding", "helpfulness"}

@@ -46,7 +46,7 @@ class Panel:
 
     def _together(self, verdicts: Sequence[Verdict]) -> Verdict:
         weighed = [(score, self._weight(score, one)) for one in verdicts for score in _scores(one)]
-        error = "; ".join(f"{one.evaluator}: {one.error}" for one in verdicts if one.error)
+        error = "; ".join(f"{one.evaluator.replace('_', ' ')}: {one.error}" for one in verdicts if one.error)
         overall = None if error else overall_of(weighed, self.aggregation)
         return Verdict(
             evaluator=self.name,
@@ -101,11 +101,12 @@ def assemble(
     speaker: Speaker | None = None,
     own: Sequence[Criterion] = (),
     embedder: Embedder | None = None,
+    embedding_model: str = "",
     others: Sequence[Evaluator] = (),
 ) -> Panel:
     """The panel that a recipe asks for, from its live parts.
 
-    `own` are the project's criteria, `others` the evaluators from outside in the order of the recipe's. Raises
+    `own` are the project's criteria, `embedding_model` names the embedder in verdicts, `others` are the evaluators from outside in the order of the recipe's. Raises
     ValueError when a part that the recipe needs is missing.
     """
     evaluators: list[Evaluator] = []
@@ -115,9 +116,9 @@ def assemble(
             raise ValueError("To judge by what a model says takes a model: choose an endpoint for the judge.")
         evaluators.append(ModelJudge(speaker, tuple(asked)))
     if judging.compared:
-        if embedder is None or judging.embedding is None:
+        if embedder is None:
             raise ValueError("To judge by embeddings takes an embedding model.")
-        evaluators.append(VectorJudge(embedder, judging.compared, judging.embedding.model))
+        evaluators.append(VectorJudge(embedder, judging.compared, embedding_model))
     weights: dict[str, float] = {one.name: one.weight for one in own} | {**judging.weights}
     weights |= {other.name: said.weight for other, said in zip(others, judging.others, strict=True)}
     return Panel((*evaluators, *others), weights, judging.aggregation, judging.grades)

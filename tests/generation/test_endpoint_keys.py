@@ -159,7 +159,7 @@ def test_a_key_is_switched_off_and_on_again(first: EndpointKey, owner: User, cli
     client, address = client_of(owner), at(first.endpoint.project, first.endpoint, "key-switch", first.pk)
     client.post(address, {"on": ""})
     assert not EndpointKey.objects.get(pk=first.pk).active
-    assert "Switch on" in shown(client, first.endpoint)
+    assert 'title="Switch on"' in shown(client, first.endpoint)
     client.post(address, {"on": "1"})
     assert EndpointKey.objects.get(pk=first.pk).active
 

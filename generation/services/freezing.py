@@ -35,7 +35,7 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
 
 def _tools(project: Project, spec: Recipe) -> tuple[ToolSpec, ...]:
     wanted = spec.product.tools if isinstance(spec.product, ToolDialogs) else ()
-    rows = project.tools.filter(archived=False).in_bulk(wanted)
+    rows = project.tools.in_bulk(wanted)
     if len(rows) != len(set(wanted)):
         raise Refused("One of those tools is not in this project: choose again.", field="tools")
     for row in rows.values():

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from datasets.models import Project, PromptRole
 from datasets.services.errors import Refused
-from generation.engine.recipe import Recipe
+from generation.engine.recipe import Recipe, ToolDialogs
 from generation.frozen import Frozen, FrozenText
 
 LONGEST = 100_000
@@ -30,6 +30,8 @@ def write_yaml(spec: Recipe, frozen: Frozen) -> str:
     named["models"] = {
         role: choice | {"endpoint": frozen.models[role].endpoint_name} for role, choice in said["models"].items()
     }
+    if isinstance(spec.product, ToolDialogs):
+        named["product"] = said["product"] | {"tools": [tool.name for tool in frozen.tools]}
     return HEAD + yaml.safe_dump(named | {key: said[key] for key in said if key not in named}, **STYLE)
 
 
@@ -46,6 +48,8 @@ def read_yaml(*, project: Project, text: str) -> Recipe:
         said["personas"] = [_pk(_rows(project, "personas"), name, "persona") for name in said["personas"]]
     if isinstance(said.get("models"), dict):
         said["models"] = {role: _choice(project, choice) for role, choice in said["models"].items()}
+    if isinstance(said.get("product"), dict):
+        said["product"] = _product(project, said["product"])
     try:
         return Recipe.model_validate(said)
     except ValidationError as error:
@@ -74,6 +78,7 @@ def _rows(project: Project, key: str) -> QuerySet[Any]:
         "corpus": project.corpora.all(),
         "personas": project.personas.filter(archived=False),
         "endpoint": project.endpoints.all(),
+        "tools": project.tools.filter(archived=False),
         **{f"{role}_prompt": prompts.filter(role=role) for role in PromptRole},
     }[key]
 
@@ -82,6 +87,12 @@ def _choice(project: Project, choice: Any) -> Any:
     if not isinstance(choice, dict) or "endpoint" not in choice:
         return choice
     return choice | {"endpoint": _pk(_rows(project, "endpoint"), choice["endpoint"], "endpoint")}
+
+
+def _product(project: Project, product: dict[str, Any]) -> dict[str, Any]:
+    if not isinstance(product.get("tools"), list):
+        return product
+    return product | {"tools": [_pk(_rows(project, "tools"), name, "tool") for name in product["tools"]]}
 
 
 def _pk(rows: QuerySet[Any], name: Any, what: str) -> int:
@@ -102,5 +113,5 @@ def _sentence(error: ValidationError) -> str:
         return f"“{where}” is not part of a recipe: check its spelling, or leave it out."
     if first["type"] == "missing":
         return f"“{where}” is missing."
-    said = first["msg"].removeprefix("Value error, ")
-    return f"“{where}”: {said}." if where else said
+    said = first["msg"].removeprefix("Value error, ").removesuffix(".")
+    return f"“{where}”: {said}." if where else f"{said}."

@@ -1,6 +1,6 @@
-"""A worker that is killed while it writes an export or carries on a bulk action.
+"""A worker that is killed while it writes an export, makes a report or carries on a bulk action.
 
-python -m tests.datasets.dying_exporter write_export|carry_on_bulk ID
+python -m tests.datasets.dying_exporter write_export|make_report|carry_on_bulk ID
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import django
 def main(work: str, pk: int) -> None:
     django.setup()
     from datasets import tasks
-    from datasets.services import bulk, exports
+    from datasets.services import bulk, exports, reckoning
 
     seen: list[Any] = []
 
@@ -29,9 +29,11 @@ def main(work: str, pk: int) -> None:
 
         return wrapped
 
-    bulk.CHUNK = exports.CHUNK = 1
+    bulk.CHUNK = exports.CHUNK = reckoning.CHUNK = 1
     exports.row_of = dying(exports.row_of)
+    reckoning._entry = dying(reckoning._entry)
     bulk._decide = dying(bulk._decide)
+    imports._end, imports._conversation = dying(imports._end), dying(imports._conversation)
     getattr(tasks, work)(pk)
 
 

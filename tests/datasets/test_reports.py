@@ -109,6 +109,16 @@ def test_a_report_is_asked_for_made_shown_and_downloaded(
     assert project.activities.filter(text__contains="report on 1 conversations", actor=teammate).exists()
 
 
+def test_the_form_takes_over_the_filter_of_the_list(project: Project, curator: Client) -> None:
+    make_conversation(project, labels=("odd",))
+    make_conversation(project)
+    label = project.labels.get()
+    address = f"{url(project, 'report-new')}?label={label.pk}"
+    assert address in curator.get(url(project, "conversation-list"), {"label": label.pk}).content.decode()
+    context = curator.get(address).context
+    assert (context["form"].filter, context["count"]) == (ConversationFilter(label=label.pk), 1)
+
+
 def test_members_read_curators_ask_and_strangers_see_nothing(
     project: Project, owner: User, annotator: User, stranger: User, client_of: Clients
 ) -> None:

@@ -350,6 +350,24 @@ class Desk(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A finished dialog on its way to a sink. `key` tells it from all others and is the same if it comes again."""
+
+    key: str
+    dialog: Dialog
+    overall: float | None = None
+    """The judge's score, from 0 to 1."""
+
+
+class Sink(Protocol):
+    """Where finished dialogs go besides, or in place of, the archive."""
+
+    async def keep(self, kept: Sequence[Kept]) -> None:
+        """Keep them. What it raises is told, and they come again; each comes at least once."""
+        ...
+
+
 class Maker(Protocol):
     """What makes the dialogs of a run. Never raises but for cancellation."""
 

@@ -75,6 +75,9 @@ def versions(dice: random.Random, rows: int, first: int) -> Iterator[dict[str, A
             "persona": "",
             "messages": json.dumps(messages),
             "trace": "{}",
+            "tools": "[]",
+            "extra": "{}",
+            "label": "",
             "created": now,
         }
 

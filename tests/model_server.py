@@ -26,6 +26,8 @@ from tests.model_server_faults import Fault, Settings
 from tests.model_server_replies import Composer, described_schema, encoded, prompt_of, vector
 
 JSON = "application/json"
+WANTS_JSON = "Reply with one JSON object and nothing else"
+"""With which words prompts ask for JSON of no schema."""
 KEPT = 200
 
 
@@ -184,7 +186,8 @@ class ModelServer:
         if schema := described_schema(prompt):
             value = json.dumps(composer.value(schema))
             return value if form["type"] == "json_object" else f"Here it is:\n```json\n{value}\n```"
-        return json.dumps({"reply": composer.prose()}) if form["type"] == "json_object" else composer.prose()
+        wants_json = form["type"] == "json_object" or WANTS_JSON in prompt
+        return json.dumps({"reply": composer.prose()}) if wants_json else composer.prose()
 
     def _embeddings_body(self, asked: dict[str, Any], raw: bytes, fault: Fault | None) -> bytes:
         texts = [asked["input"]] if isinstance(asked["input"], str) else asked["input"]

@@ -16,7 +16,7 @@ from generation.engine.protocols import Turn
 from . import fill, quote
 
 _TOOLS = """\
-You can use these functions, one on each line, with the JSON schema of its arguments:
+You can use these functions, one on each line, with the form of its arguments:
 <tools>
 {tools}
 </tools>

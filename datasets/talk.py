@@ -74,7 +74,8 @@ class TraceShown:
 
     @cached_property
     def calls(self) -> list[CallShown]:
-        return [CallShown(step, self.trace) for step in self.trace.steps]
+        """Of an imported dialog only the passages are known, and no call."""
+        return [CallShown(step, self.trace) for step in self.trace.steps if step.request]
 
     @property
     def tokens(self) -> int:

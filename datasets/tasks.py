@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from datasets.models import Corpus, SourceFile
-from datasets.services import bulk, exports, ingest, reports
+from datasets.services import bulk, exports, imports, ingest, reports
 
 AT_ONCE = 500
 """Files that one tick hands out; the next one goes on from there."""
@@ -41,6 +41,12 @@ def carry_on_bulk(action_id: int) -> None:
 
 
 @shared_task
+def carry_on_import(import_id: int) -> None:
+    while imports.advance(import_id=import_id):
+        pass
+
+
+@shared_task
 def tick() -> None:
     """Remind the workers of whatever is left to do: what is new, and what somebody was killed over."""
     files = SourceFile.objects.free(timezone.now()).order_by("created").values_list("pk", flat=True)
@@ -54,3 +60,5 @@ def tick() -> None:
         make_report.apply_async((report_id,), expires=EXPIRES)
     for action_id in bulk.left_lying():
         carry_on_bulk.apply_async((action_id,), expires=EXPIRES)
+    for import_id in imports.left_lying():
+        carry_on_import.apply_async((import_id,), expires=EXPIRES)

@@ -2,18 +2,21 @@
 
 from ninja import Router
 
-from . import conversations, corpora, criteria, exports, files, people, projects, reports
+from . import adopted, conversations, corpora, criteria, exports, files, imports, people, personas, projects, reports
 
 router = Router()
 for room in (
     projects.router,
     corpora.router,
+    adopted.router,
     files.router,
     people.personas,
+    personas.router,
     people.prompts,
     criteria.router,
     conversations.router,
     exports.router,
+    imports.router,
     reports.router,
 ):
     router.add_router("", room)

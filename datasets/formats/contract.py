@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from datasets.schema import Dialog
+from datasets.schema import Dialog, Score
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class Options:
 
     system_prompt: bool = False
     metadata: bool = False
+    reasoning: bool = False
+    """What assistants thought before they answered, in formats that can hold it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,16 @@ class Skip:
     """A dialog that the format cannot hold, and why, in a sentence."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What a judge said of a dialog, from 0 to 1; `overall` is None where it gave no such score."""
+
+    evaluator: str
+    overall: float | None = None
+    grade: str = ""
+    scores: tuple[Score, ...] = ()
 
 
 Row = dict[str, Any]
@@ -33,3 +45,7 @@ class Format:
     description: str
     row: Callable[[Dialog, Options], Row | Skip]
     extension: str = "jsonl"
+    reads_trace: bool = False
+    """Whether a row says what the trace holds; for the others it need not be read."""
+    judgement: Callable[[Dialog, Judged], Row] | None = None
+    """What a row says besides when a judge has spoken, for formats that say it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datasets.schema import Dialog, Message
+from datasets.schema import Dialog, Message, ToolCall
 
 from .contract import Options, Row, Skip
 from .said import said
@@ -13,15 +13,20 @@ def row(dialog: Dialog, options: Options) -> Row | Skip:
     if isinstance(what, Skip):
         return what
     names = {call.id: call.name for message in what.messages for call in message.tool_calls}
-    messages = [_message(message, names) for message in what.messages]
+    messages = [_message(message, names, options) for message in what.messages]
     return {"messages": [{"role": "system", "content": what.system}, *messages] if what.system else messages}
 
 
-def _message(message: Message, names: dict[str, str]) -> Row:
+def _message(message: Message, names: dict[str, str], options: Options) -> Row:
     shape: Row = {"role": message.role, "content": message.content}
+    if options.reasoning and message.reasoning:
+        shape["reasoning_content"] = message.reasoning
     if message.role == "tool":
         shape["name"] = names.get(message.tool_call_id, "")
     if message.tool_calls:
-        calls = [{"name": call.name, "arguments": call.arguments} for call in message.tool_calls]
-        shape["tool_calls"] = [{"type": "function", "function": call} for call in calls]
+        shape["tool_calls"] = [called(call) for call in message.tool_calls]
     return shape
+
+
+def called(call: ToolCall) -> Row:
+    return {"type": "function", "function": {"name": call.name, "arguments": call.arguments}}

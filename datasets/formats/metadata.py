@@ -19,4 +19,6 @@ def metadata(dialog: Dialog, facts: Mapping[str, Any]) -> dict[str, Any]:
         for message, step in written
         for source in step.sources
     ]
-    return {**facts, "models": sorted({step.model for _, step in written}), "sources": sources}
+    models = sorted({step.model for _, step in written if step.model})
+    came_with = {"imported": dialog.extra} if dialog.extra else {}
+    return {**facts, "models": models, "sources": sources, **came_with}

@@ -41,7 +41,8 @@ def _join(messages: Sequence[Message]) -> tuple[Message, ...]:
     for message in messages:
         if joined and _speaks_on(joined[-1], message):
             content = f"{joined[-1].content}\n\n{message.content}".strip()
-            joined[-1] = message.model_copy(update={"content": content})
+            reasoning = f"{joined[-1].reasoning}\n\n{message.reasoning}".strip()
+            joined[-1] = message.model_copy(update={"content": content, "reasoning": reasoning})
         else:
             joined.append(message)
     return tuple(joined)

@@ -23,6 +23,12 @@ class ExportForm(ConversationFilterForm):
     system_prompt = forms.BooleanField(
         required=False, label="System prompt", help_text="The assistant's instructions, as the first thing of each row."
     )
+    reasoning = forms.BooleanField(
+        required=False,
+        label="Reasoning",
+        help_text="What the assistant thought before it answered, where the format can hold it: Messages and "
+        "AfterImage rows.",
+    )
     metadata = forms.BooleanField(
         required=False,
         label="Metadata and sources",
@@ -38,4 +44,4 @@ class ExportForm(ConversationFilterForm):
 
     @property
     def options(self) -> Options:
-        return Options(system_prompt=self.cleaned_data["system_prompt"], metadata=self.cleaned_data["metadata"])
+        return Options(**{name: self.cleaned_data[name] for name in ("system_prompt", "reasoning", "metadata")})

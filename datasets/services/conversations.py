@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.postgres.search import SearchVector
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max, Value
 
 from datasets.models import Batch, Conversation, Label, Labelling, Note, Persona, Project, Status, User, Version
@@ -47,6 +47,16 @@ def version_columns(dialog: Dialog) -> dict[str, Any]:
         "extra": clean_json(dialog.extra),
         "search": search_vector(dialog),
     }
+
+
+def take_ids(model: type[Conversation | Version], count: int) -> list[int]:
+    """Primary keys taken ahead, so that rows that point to each other can be inserted at once."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+            [model._meta.db_table, count],
+        )
+        return [pk for (pk,) in cursor.fetchall()]
 
 
 @transaction.atomic

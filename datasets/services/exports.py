@@ -19,9 +19,10 @@ from django.utils import timezone
 from pydantic import ValidationError
 
 from datasets.filters import ConversationFilter
-from datasets.formats import FORMATS, Options, Skip, encode, metadata
+from datasets.formats import FORMATS, Judged, Options, Skip, encode, metadata
 from datasets.models import Conversation, Export, Project, User
 from datasets.models.conversations import ConversationQuerySet
+from datasets.schema import Score
 
 from .activity import record_activity
 from .bulk import newest_id
@@ -75,7 +76,7 @@ def waiting_exports() -> list[int]:
 
 def preview(*, project: Project, filter: ConversationFilter, format: str, options: Options) -> dict[str, Any] | None:
     """A real row: the first of what matches that the format can hold."""
-    rows = _readable(filter.apply(project.conversations.all()), options)
+    rows = _readable(filter.apply(project.conversations.all()), format, options)
     for conversation in rows.order_by("pk")[:PREVIEWED]:
         row = row_of(conversation, format, options)
         if not isinstance(row, Skip):
@@ -84,14 +85,31 @@ def preview(*, project: Project, filter: ConversationFilter, format: str, option
 
 
 def row_of(conversation: Conversation, format: str, options: Options) -> dict[str, Any] | Skip:
+    """What a line of the file says. A row's own metadata is added to, not replaced."""
+    shape = FORMATS[format]
     try:
-        dialog = conversation.head.dialog if options.metadata else conversation.head.spoken
+        dialog = conversation.head.dialog if options.metadata or shape.reads_trace else conversation.head.spoken
     except ValidationError:
         return Skip("Its stored messages cannot be read.")
-    row = FORMATS[format].row(dialog, options)
-    if options.metadata and not isinstance(row, Skip):
-        row["metadata"] = metadata(dialog, _facts(conversation))
+    row = shape.row(dialog, options)
+    if isinstance(row, Skip):
+        return row
+    if shape.judgement and (judged := _judged(conversation)):
+        row |= shape.judgement(dialog, judged)
+    if options.metadata:
+        own = row.get("metadata")
+        row["metadata"] = metadata(dialog, _facts(conversation)) | (own if isinstance(own, dict) else {})
     return row
+
+
+def _judged(conversation: Conversation) -> Judged | None:
+    """What was last said of the head."""
+    spoken = [judgement for judgement in conversation.head.judgements.all() if not judgement.error]
+    if not spoken:
+        return None
+    last = spoken[-1]
+    scores = tuple(Score.model_validate(score) for score in last.scores)
+    return Judged(last.evaluator, last.overall, last.grade, scores)
 
 
 def _facts(conversation: Conversation) -> dict[str, Any]:
@@ -107,12 +125,15 @@ def _facts(conversation: Conversation) -> dict[str, Any]:
     }
 
 
-def _readable(rows: ConversationQuerySet, options: Options) -> ConversationQuerySet:
+def _readable(rows: ConversationQuerySet, format: str, options: Options) -> ConversationQuerySet:
     """With what `row_of` reads, and no more: a trace is many times as long as what was said."""
+    shape = FORMATS[format]
     rows = rows.with_head()
-    if not options.metadata:
-        return rows.defer("head__search", "head__trace")
-    return rows.select_related("head", "batch", "persona").prefetch_related("labels")
+    if shape.judgement:
+        rows = rows.prefetch_related("head__judgements")
+    if options.metadata:
+        return rows.select_related("head", "batch", "persona").prefetch_related("labels")
+    return rows if shape.reads_trace else rows.defer("head__search", "head__trace")
 
 
 # -- writing ------------------------------------------------------------------------------------------------------------
@@ -199,7 +220,8 @@ def _write_rows(export: Export, sink: BinaryIO) -> Tally:
 def _chunks(export: Export, options: Options) -> Iterator[list[Conversation]]:
     """Oldest first. Only one chunk is in memory."""
     rows = export.project.conversations.filter(pk__lte=export.up_to)
-    rows = _readable(ConversationFilter.read(export.filter).apply(rows), options).order_by("pk")
+    found = ConversationFilter.read(export.filter).apply(rows)
+    rows = _readable(found, export.format, options).order_by("pk")
     last = 0
     while chunk := list(rows.filter(pk__gt=last)[:CHUNK]):
         yield chunk

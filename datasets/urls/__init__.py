@@ -1,6 +1,6 @@
 """The pages of the archive, room by room."""
 
-from . import conversations, corpora, criteria, exports, people, personas, projects, prompts, reports
+from . import conversations, corpora, criteria, exports, imports, people, personas, projects, prompts, reports
 
 app_name = "datasets"
 urlpatterns = [
@@ -10,6 +10,7 @@ urlpatterns = [
     *personas.urlpatterns,
     *prompts.urlpatterns,
     *criteria.urlpatterns,
+    *imports.urlpatterns,
     *conversations.urlpatterns,
     *exports.urlpatterns,
     *reports.urlpatterns,

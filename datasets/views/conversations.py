@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.http import HttpResponse
@@ -96,6 +97,7 @@ def _said(project: Project, version: Version) -> dict[str, Any]:
         "utterances": list(utterances(dialog, corpora)),
         "trace": TraceShown(dialog.trace),
         "judgements": judgements_shown(version.judgements.all(), dialog),
+        "extra": json.dumps(dialog.extra, ensure_ascii=False, indent=1) if dialog.extra else "",
     }
 
 

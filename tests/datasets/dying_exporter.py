@@ -33,7 +33,6 @@ def main(work: str, pk: int) -> None:
     exports.row_of = dying(exports.row_of)
     reckoning._entry = dying(reckoning._entry)
     bulk._decide = dying(bulk._decide)
-    imports._end, imports._conversation = dying(imports._end), dying(imports._conversation)
     getattr(tasks, work)(pk)
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from datasets.formats import FORMATS, Options, Skip, encode, metadata
-from datasets.schema import Dialog, Message, Step, ToolCall, Trace
+from datasets.formats import FORMATS, Judged, Options, Skip, encode, metadata, raw
+from datasets.schema import Dialog, Message, Score, Step, ToolCall, Trace
 from tests.factories import make_dialog, make_source
 
 PLAIN = Options()
@@ -26,7 +26,7 @@ def sharegpt_back(row: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 BACK = {"messages": messages_back, "sharegpt": sharegpt_back}
-every_format = pytest.mark.parametrize("name", FORMATS)
+every_format = pytest.mark.parametrize("name", BACK)
 
 
 def row_of(name: str, dialog: Dialog, options: Options = PLAIN) -> Any:
@@ -38,7 +38,7 @@ def dialog_of(*said: tuple[str, str], **fields: Any) -> Dialog:
 
 
 def test_every_format_can_be_read_back_here() -> None:
-    assert BACK.keys() == FORMATS.keys()
+    assert BACK.keys() | {"raw"} == FORMATS.keys()
 
 
 @every_format
@@ -161,3 +161,61 @@ def test_metadata_names_the_models_and_the_sources_of_each_answer() -> None:
     assert said["models"] == ["m"]
     [source] = said["sources"]
     assert (source["message"], source["title"], source["start"]) == (1, "Manual", 0)
+
+
+# -- reasoning ----------------------------------------------------------------------------------------------------------
+
+THINKING = Dialog(
+    messages=(
+        Message(role="user", content="Hi?"),
+        Message(role="assistant", content="Hello.", reasoning="They greet me."),
+    )
+)
+
+
+def test_reasoning_is_written_on_request_where_the_format_can_hold_it() -> None:
+    asked = Options(reasoning=True)
+    assert row_of("messages", THINKING, asked)["messages"][1] == {
+        "role": "assistant", "content": "Hello.", "reasoning_content": "They greet me.",
+    }  # fmt: skip
+    assert "They greet me." not in json.dumps(row_of("messages", THINKING))
+    assert "They greet me." not in json.dumps(row_of("sharegpt", THINKING, asked))
+    assert row_of("raw", THINKING, asked)["conversations"][1]["reasoning_content"] == "They greet me."
+    assert row_of("raw", THINKING)["conversations"][1]["reasoning_content"] is None
+
+
+def test_reasoning_of_answers_that_become_one_is_kept_together() -> None:
+    again = Message(role="assistant", content="I am here.", reasoning="They wait.")
+    dialog = THINKING.model_copy(update={"messages": (*THINKING.messages, again)})
+    answer = row_of("messages", dialog, Options(reasoning=True))["messages"][1]
+    assert (answer["content"], answer["reasoning_content"]) == ("Hello.\n\nI am here.", "They greet me.\n\nThey wait.")
+
+
+# -- rows of AfterImage --------------------------------------------------------------------------------------------------
+
+
+def test_a_raw_row_of_our_own_says_contexts_persona_and_what_the_judge_said() -> None:
+    reserved = make_source(passage=3, text="Hold the button.", score=None)
+    found = make_source(passage=9, text="The lamp is green.", score=0.5)
+    step = Step(operation="answer", model="m", request=(), reply=0, message=1, sources=(reserved, found))
+    dialog = make_dialog("Reset?", "Hold it.", persona="A nurse.", trace=Trace(texts=("x",), steps=(step,)))
+    row = row_of("raw", dialog)
+    assert list(row) == ["conversations", "metadata", "instruction_context", "response_context", "persona"]
+    assert row["conversations"][0] == {"role": "user", "content": "Reset?", "reasoning_content": None}
+    assert row["metadata"] == {
+        "context_id": "3", "context_ids": ["3"], "persona_name": None, "persona_generation_depth": None,
+        "retrieval": {"hits": [{"id": "9", "score": 0.5}]},
+    }  # fmt: skip
+    assert row["instruction_context"] == "Hold the button."
+    assert row["response_context"] == "Hold the button.\n" + "-" * 80 + "\n\nThe lamp is green."
+    assert row["persona"] == "A nurse."
+    judged = Judged("panel", 0.75, "good", (Score(criterion="helpfulness", value=0.75, feedback="Fine."),))
+    assert raw.judgement(dialog, judged) == {
+        "evaluation": {"helpfulness": {"feedback": "Fine.", "score": 0.75}, "overall_grade": "good"},
+        "final_score": 0.75,
+    }
+
+
+def test_a_raw_row_takes_what_no_template_takes() -> None:
+    row = row_of("raw", dialog_of(("assistant", "Hello."), ("user", "")))
+    assert [entry["role"] for entry in row["conversations"]] == ["assistant", "user"]

@@ -1,0 +1,242 @@
+"""Rows that somebody brings along, read into dialogs. What a row says that has no place in a dialog is kept in `extra`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from datasets.schema import Dialog, Message, Score, Source, Step, ToolSpec, Trace
+
+from . import raw
+from .contract import Judged, Options
+from .entries import Wrong, left_over, read_messages, read_tools
+from .lines import Line, lines
+from .patches import patch
+
+MOST_MESSAGES = 10_000
+GLANCED = 100
+"""Lines that a file is judged by before it is read."""
+_GLANCED_BYTES = 8 * 2**20
+_REPEATED = 2**20
+"""Characters of context that one row may repeat before each of its answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    dialog: Dialog
+    judged: Judged | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """A way of writing conversations. `read` raises Wrong."""
+
+    label: str
+    read: Callable[[dict[str, Any]], Incoming]
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What the first lines of a file show: the shape of its rows, the first of them, and lines that are no such rows."""
+
+    shape: str
+    rows: list[tuple[int, Incoming]]
+    problems: list[tuple[int, str]]
+
+
+class Unusable(ValueError):
+    """A file of which nothing can be imported, and why, in a sentence."""
+
+
+def shape_of(row: dict[str, Any]) -> str | None:
+    """The shape of a row, told by its keys, not by what its writer calls it."""
+    for key in ("conversations", "messages"):
+        entries = row.get(key)
+        if isinstance(entries, list) and entries and isinstance(entries[0], dict):
+            if "from" in entries[0]:
+                return "sharegpt"
+            return {"conversations": "afterimage", "messages": "messages"}[key]
+    return None
+
+
+def read_row(row: dict[str, Any], shape: str) -> Incoming:
+    """Raises Wrong when it is no row of that shape, or cannot be a conversation."""
+    found = shape_of(row)
+    if found is None:
+        raise Wrong("It has no messages: they are looked for under “conversations” and “messages”.")
+    if found != shape:
+        raise Wrong(f"It is written as {SHAPES[found].label}, but the file as {SHAPES[shape].label}: import it apart.")
+    return SHAPES[shape].read(row)
+
+
+def glance(file: BinaryIO) -> Glance:
+    """Raises Unusable when no line among the first ones is a conversation."""
+    found = _first(file)
+    shape = next((kind for line in found if line.row and (kind := shape_of(line.row))), None)
+    if shape is None:
+        raise Unusable(_why_nothing(found))
+    rows: list[tuple[int, Incoming]] = []
+    problems = [(line.number, line.problem) for line in found if line.problem]
+    for line in found:
+        if line.row is not None:
+            try:
+                rows.append((line.number, read_row(line.row, shape)))
+            except Wrong as error:
+                problems.append((line.number, str(error)))
+    if not rows:
+        raise Unusable(f"None of the first {len(found)} lines can be read. Line {problems[0][0]}: {problems[0][1]}")
+    return Glance(shape, rows, sorted(problems))
+
+
+def _first(file: BinaryIO) -> list[Line]:
+    start = file.read(16)
+    file.seek(0)
+    if start.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise Unusable("The file is UTF-16: save it as UTF-8.")
+    if start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
+        raise Unusable("The file is one JSON list: write each of its objects on a line of its own.")
+    found: list[Line] = []
+    for line in lines(file):
+        found.append(line)
+        if len(found) >= GLANCED or line.end > _GLANCED_BYTES:
+            break
+    return found
+
+
+def _why_nothing(found: list[Line]) -> str:
+    wrong = next((line for line in found if line.problem), None)
+    if wrong:
+        return f"No conversation is found in the file. Line {wrong.number}: {wrong.problem}"
+    if not any(line.row for line in found):
+        return "The file is empty: choose one with a conversation on each line."
+    return (
+        "No conversation is found in the file: its rows need “conversations” or “messages”, a list of what was said. "
+        f"The first row has: {', '.join(next(list(line.row) for line in found if line.row)[:10]) or 'nothing'}."
+    )
+
+
+# -- rows of AfterImage -----------------------------------------------------------------------------------------------------
+
+
+def _read_afterimage(row: dict[str, Any]) -> Incoming:
+    said = row["conversations"]
+    messages = _messages(said, "role", "content")
+    judged = _judged(row)
+    tools, output, prompt = read_tools(row.get("tools")), row.get("output"), row.get("system_prompt")
+    dialog = Dialog(
+        messages=messages,
+        system_prompt=prompt if isinstance(prompt, str) else "",
+        persona=row["persona"] if isinstance(row.get("persona"), str) else "",
+        tools=tools or (),
+        output=output,
+        trace=_trace(messages, row.get("instruction_context"), row.get("response_context")),
+    )
+    return Incoming(dialog.model_copy(update={"extra": _lost(row, dialog, judged)}), judged)
+
+
+def _lost(row: dict[str, Any], dialog: Dialog, judged: Judged | None) -> dict[str, Any]:
+    """Patches on what the format `raw` writes of `dialog`, by which it writes `row`."""
+    written: Any = raw.row(dialog, Options(system_prompt=True, reasoning=True))
+    of_judge = {"evaluation", "final_score"} if judged else set()
+    found = {
+        "row": patch(_without(row, {"conversations", *of_judge}), _without(written, {"conversations"})),
+        "messages": {
+            str(n): change
+            for n, (entry, message) in enumerate(zip(row["conversations"], dialog.messages, strict=True))
+            if (change := patch(entry, raw.entry(message)))
+        },
+        "judgement": patch({key: row[key] for key in of_judge if key in row}, raw.evaluation(judged)) if judged else {},
+    }
+    return {key: value for key, value in found.items() if value}
+
+
+def _without(row: dict[str, Any], keys: set[str]) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in keys}
+
+
+def _trace(messages: tuple[Message, ...], asked: Any, given: Any) -> Trace:
+    """Which texts stood before whoever wrote what; of the calls themselves nothing is known."""
+    steps = []
+    if isinstance(asked, str) and asked and messages[0].role == "user":
+        steps.append(_step(0, asked, "instruction"))
+    if isinstance(given, str) and given:
+        answers = [n for n, message in enumerate(messages) if message.role == "assistant"]
+        repeated = answers if len(given) * len(answers) <= _REPEATED else answers[:1]
+        steps += [_step(n, given, "answer") for n in repeated]
+    return Trace(texts=("",) if steps else (), steps=tuple(steps))
+
+
+def _step(message: int, text: str, operation: Any) -> Step:
+    source = Source(passage=0, document=0, title="Imported context", text=text, start=0, end=len(text))
+    return Step(operation=operation, model="", request=(), reply=0, message=message, sources=(source,))
+
+
+def _judged(row: dict[str, Any]) -> Judged | None:
+    told, overall = row.get("evaluation"), row.get("final_score")
+    if not (isinstance(told, dict) and told) and not _is_number(overall):
+        return None
+    metrics = told if isinstance(told, dict) else {}
+    scores = [Score(criterion=name, value=_share(one.get("score")), feedback=_said(one.get("feedback")))
+              for name, one in metrics.items() if isinstance(one, dict)]  # fmt: skip
+    grade = metrics.get("overall_grade")
+    return Judged(raw.EVALUATOR, _share(overall), grade[:20] if isinstance(grade, str) else "", tuple(scores))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _share(value: Any) -> float | None:
+    return float(value) if _is_number(value) and 0 <= value <= 1 else None
+
+
+def _said(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+# -- other rows ---------------------------------------------------------------------------------------------------------
+
+
+def _read_messages(row: dict[str, Any]) -> Incoming:
+    return Incoming(_plain(row, "messages", "role", "content"))
+
+
+def _read_sharegpt(row: dict[str, Any]) -> Incoming:
+    key = "conversations" if isinstance(row.get("conversations"), list) else "messages"
+    return Incoming(_plain(row, key, "from", "value"))
+
+
+def _plain(row: dict[str, Any], key: str, role_key: str, content_key: str) -> Dialog:
+    """A system message in front, or a column of that name, is the system prompt."""
+    messages, entries = _messages(row[key], role_key, content_key), row[key]
+    understood, prompt = {key}, ""
+    if messages[0].role == "system":
+        prompt, messages, entries = messages[0].content, messages[1:], entries[1:]
+    elif isinstance(row.get("system"), str):
+        prompt = row["system"]
+        understood.add("system")
+    tools: tuple[ToolSpec, ...] | None = read_tools(row["tools"]) if "tools" in row else None
+    if tools is not None:
+        understood.add("tools")
+    beside = {str(n): {"set": left} for n, (entry, message) in enumerate(zip(entries, messages, strict=True))
+              if (left := left_over(entry, message))}  # fmt: skip
+    row_left = _without(row, understood)
+    extra = ({"row": {"set": row_left}} if row_left else {}) | ({"messages": beside} if beside else {})
+    return Dialog(messages=messages, system_prompt=prompt, tools=tools or (), extra=extra)
+
+
+def _messages(entries: list[Any], role_key: str, content_key: str) -> tuple[Message, ...]:
+    if len(entries) > MOST_MESSAGES:
+        raise Wrong(f"It has more than {MOST_MESSAGES:,} messages: split it.")
+    messages = read_messages(entries, role_key=role_key, content_key=content_key)
+    if all(message.role == "system" for message in messages):
+        raise Wrong("It has no messages but a system prompt.")
+    return tuple(messages)
+
+
+SHAPES = {
+    "afterimage": Shape("AfterImage rows", _read_afterimage),
+    "messages": Shape("messages", _read_messages),
+    "sharegpt": Shape("ShareGPT", _read_sharegpt),
+}

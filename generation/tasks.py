@@ -14,6 +14,7 @@ from .services import (
     persona_work,
     pullers,
     pulling,
+    sinks,
     trials,
 )
 
@@ -24,6 +25,8 @@ def tick() -> None:
     claims.reopen_lost_claims()
     for run in Run.objects.filter(state=Run.State.RUNNING).order_by("pk"):
         call_for_workers(run.pk, run.spec["concurrency"])
+    for run_id in sinks.runs_waiting():
+        deliver.apply_async([run_id], expires=6)
     trials.fail_forgotten_trials()
     persona_claims.reopen_lost_claims()
     for growth_id in persona_growths.with_work():
@@ -46,6 +49,12 @@ def call_for_workers(run_id: int, concurrency: int) -> None:
 def pull_run(run_id: int) -> None:
     """Make conversations of a run until none is left, the run is stopped, or another run needs the room."""
     pulling.pull(run_id=run_id)
+
+
+@shared_task
+def deliver(run_id: int) -> None:
+    """Hand the finished conversations of a run to the sinks of its recipe; the next tick sees to what is left."""
+    sinks.deliver(run_id=run_id)
 
 
 @shared_task

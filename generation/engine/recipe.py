@@ -240,6 +240,8 @@ class Recipe(Part):
     """The run stops when any of these is met."""
     hooks: Annotated[tuple[Extension, ...], Field(max_length=10)] = ()
     """Turn hooks that the installation adds."""
+    sinks: Annotated[tuple[Extension, ...], Field(max_length=10)] = ()
+    """Where finished conversations go besides the archive, as the installation adds them."""
     concurrency: Annotated[int, Field(ge=1, le=1024)] = 8
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     budget: Budget = Budget()

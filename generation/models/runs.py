@@ -128,6 +128,7 @@ class Slot(models.Model):
     error_kind = models.CharField(max_length=10, blank=True)
     error = models.TextField(blank=True)
     conversation = models.OneToOneField(Conversation, models.SET_NULL, null=True, related_name="slot")
+    delivered = models.BooleanField(default=True, help_text="Whether the sinks of the recipe have the conversation.")
     updated = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -138,6 +139,7 @@ class Slot(models.Model):
             models.Index(fields=["run", "lease_until"], name="slot_running", condition=models.Q(state="running")),
             models.Index(fields=["run", "-updated"], name="slot_failed", condition=models.Q(state="failed")),
             models.Index(fields=["run", "batch"], name="slot_waiting", condition=models.Q(leads=False, opening="")),
+            models.Index(fields=["run", "id"], name="slot_undelivered", condition=models.Q(delivered=False)),
             GinIndex(fields=["sketch"], name="slot_sketch", fastupdate=False),
         ]
 

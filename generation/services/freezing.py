@@ -52,6 +52,7 @@ def _check_extensions(spec: Recipe) -> None:
     named: list[tuple[extensions.Kind, Iterable[str]]] = [
         ("instructions", [one.name for one in writer]),
         ("hooks", [one.name for one in spec.hooks]),
+        ("sinks", [one.name for one in spec.sinks]),
         ("evaluators", [one.name for one in spec.judge.others] if spec.judge else []),
         ("retrievers", custom_retrievers_of(spec.retrieval.retriever)),
         ("stopping", [rule.name for rule in rules.each(spec.stopping) if isinstance(rule, rules.Custom)]),

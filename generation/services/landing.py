@@ -82,7 +82,7 @@ def _write_conversations(run: Run, frozen: Frozen, made: Sequence[tuple[Slot, Ma
     Conversation.objects.bulk_create(_conversation(run, frozen, row) for row in rows)
     Version.objects.bulk_create(version for row in rows for version in _versions(row))
     Judgement.objects.bulk_create(judgement for row in rows for judgement in _judgements(row))
-    _close({row.slot.pk: row.pk for row in rows})
+    _close({row.slot.pk: row.pk for row in rows}, delivered=not run.spec.get("sinks"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,17 +163,17 @@ def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
 # One statement for all that landed together: it is a sixth of the work of Django's bulk_update.
 CLOSE = """
     UPDATE generation_slot AS slot
-    SET state = 'done', conversation_id = made.conversation, error = '', error_kind = '',
+    SET state = 'done', conversation_id = made.conversation, delivered = %s, error = '', error_kind = '',
         lease_token = NULL, lease_until = NULL, updated = now()
     FROM unnest(%s::bigint[], %s::bigint[]) AS made (id, conversation)
     WHERE slot.id = made.id
 """
 
 
-def _close(conversations: Mapping[int, int]) -> None:
+def _close(conversations: Mapping[int, int], *, delivered: bool) -> None:
     """Slots that are done, by primary key, with the conversations that fill them."""
     with connection.cursor() as cursor:
-        cursor.execute(CLOSE, [list(conversations), list(conversations.values())])
+        cursor.execute(CLOSE, [delivered, list(conversations), list(conversations.values())])
 
 
 def _steps(made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Failed]]) -> Iterable[tuple[Slot, Step]]:

@@ -56,13 +56,23 @@ def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan]) -> None:
     """By COPY: a hundred thousand slots take a second, inside the request that launches them."""
     columns = (
         "run_id, index, batch, leads, opening, sketch, seed, turns, context, persona_id, state, attempts, error_kind, "
-        "error, updated"
+        "error, delivered, updated"
     )
     now = timezone.now()
     with connection.cursor() as cursor, cursor.copy(f"COPY generation_slot ({columns}) FROM STDIN") as copy:
         for plan in plans:
-            row: tuple[object, ...] = (run.pk, plan.index, plan.batch, plan.leads, "", [], plan.seed, plan.turns, list(plan.contexts))
-            copy.write_row((*row, plan.persona, Slot.State.PENDING.value, 0, "", "", now))
+            row: tuple[object, ...] = (
+                run.pk,
+                plan.index,
+                plan.batch,
+                plan.leads,
+                "",
+                [],
+                plan.seed,
+                plan.turns,
+                list(plan.contexts),
+            )
+            copy.write_row((*row, plan.persona, Slot.State.PENDING.value, 0, "", "", True, now))
 
 
 def passages_of(spec: RecipeSpec) -> list[int]:

@@ -37,6 +37,7 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
         self.set_up_who(project)
         self.set_up_many()
         self.set_up_good(project)
+        self.set_up_more()
 
     def clean(self) -> dict[str, Any]:
         if not self.errors:
@@ -63,7 +64,7 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
         return self._recipe
 
     def _build(self, said: dict[str, Any]) -> Recipe | None:
-        base = self.what(said) | self.who(said) | self.many(said) | self.good(said)
+        base = self.what(said) | self.who(said) | self.many(said) | self.good(said) | self.added(said)
         try:
             return Recipe.model_validate(merged(base, said["more"]))
         except ValidationError as error:

@@ -7,13 +7,22 @@ from typing import Any
 import yaml
 from django import forms
 
-from generation.engine.recipe import Recipe
+from generation import extensions
+from generation.engine.recipe import Extension, Recipe
 
 from .good import has_retriever_field
 from .many import rules_without_field
 
+ADDED: tuple[extensions.Kind, ...] = ("hooks", "sinks")
+
 
 class MoreFields(forms.Form):
+    hooks = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, label="Turn hooks of this installation"
+    )
+    sinks = forms.MultipleChoiceField(
+        required=False, widget=forms.CheckboxSelectMultiple, label="Send finished conversations to"
+    )
     more = forms.CharField(
         max_length=100_000,
         required=False,
@@ -21,6 +30,14 @@ class MoreFields(forms.Form):
         label="More of the recipe, as YAML",
         help_text="Parts of a recipe that have no field here. Lists are added to those above; the rest takes their place.",
     )
+
+    def set_up_more(self) -> None:
+        for kind in ADDED:
+            self.fields[kind].choices = [(name, name) for name in extensions.names(kind)]
+
+    def added(self, said: dict[str, Any]) -> dict[str, Any]:
+        """The part of the recipe that the boxes say."""
+        return {kind: [{"name": name} for name in said[kind]] for kind in ADDED}
 
     def clean_more(self) -> dict[str, Any]:
         try:
@@ -48,16 +65,20 @@ def merged(base: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
-def initial_more(recipe: Recipe) -> dict[str, str]:
+def initial_more(recipe: Recipe) -> dict[str, Any]:
     """What the other fields cannot say of a recipe."""
     whole = recipe.model_dump(mode="json", exclude_defaults=True)
     more: dict[str, Any] = {}
-    if recipe.hooks:
-        more["hooks"] = whole["hooks"]
+    initial: dict[str, Any] = {}
+    for kind in ADDED:
+        chosen: tuple[Extension, ...] = getattr(recipe, kind)
+        initial[kind] = [one.name for one in chosen if not one.options]
+        if rest := [one.model_dump(mode="json") for one in chosen if one.options]:
+            more[kind] = rest
     if not has_retriever_field(recipe):
         more["retrieval"] = {"retriever": whole["retrieval"]["retriever"]}
     if left := rules_without_field(recipe):
         more["stopping"] = [rule.model_dump(mode="json", exclude_defaults=True) for rule in left]
     if recipe.questions.writer and recipe.questions.writer.options:
         more["questions"] = {"writer": {"options": recipe.questions.writer.options}}
-    return {"more": yaml.safe_dump(more, sort_keys=False, allow_unicode=True) if more else ""}
+    return initial | {"more": yaml.safe_dump(more, sort_keys=False, allow_unicode=True) if more else ""}

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from datasets.verbs import verbs
-from datasets.views import bulk, conversations, labels, reviews
+from datasets.views import bulk, conversations, labels, reviews, versions
 
 ALL = "p/<slug:project>/conversations/"
 ONE = ALL + "<int:conversation>/"
@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path(ALL + "labels/<int:label>/rename/", labels.label_rename, name="label-rename"),
     path(ALL + "labels/<int:label>/delete/", labels.label_delete, name="label-delete"),
     path(ONE, conversations.conversation_detail, name="conversation-detail"),
+    path(ONE + "versions/", versions.conversation_versions, name="conversation-versions"),
     path(ONE + "trace/", conversations.conversation_trace, name="conversation-trace"),
     path(ONE + "review/", reviews.conversation_review, name="conversation-review"),
     path(ONE + "labels/", reviews.conversation_label, name="conversation-label"),

@@ -14,6 +14,7 @@ from datasets.asking import asked_conversation, asked_filter
 from datasets.filters import COUNTED, ConversationFilter
 from datasets.forms.conversations import ConversationFilterForm, PlaceForm
 from datasets.judged import judgements_shown
+from datasets.history import versions_of
 from datasets.keyset import Page, keyset
 from datasets.models import Conversation, Document, Project, Version
 from datasets.pages import HtmxHttpRequest, render_page
@@ -109,7 +110,7 @@ def _around(project: Project, conversation: Conversation, filter: ConversationFi
         "previous": filter.previous_id(rows, conversation.pk),
         "left": filter.apply(rows).filter(pk__lt=conversation.pk).order_by("-pk")[: LEFT + 1].count(),
         "most_left": LEFT,
-        "versions": list(conversation.versions.select_related("author").defer("search", "messages", "trace")),
+        "versions": list(versions_of(conversation)),
         "review": conversation.reviews.standing().select_related("reviewer").first(),
     }
 

@@ -32,12 +32,16 @@ class BoundedCounter(Generic[Key]):
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.counts: dict[Key, int] = {}
+        self.is_full = False
+        """Whether there were more."""
 
     def add(self, key: Key, times: int = 1) -> None:
         if key in self.counts:
             self.counts[key] += times
         elif len(self.counts) < self.limit:
             self.counts[key] = times
+        else:
+            self.is_full = True
 
     def top(self, number: int) -> list[tuple[Key, int]]:
         """The largest first; among equals, the one that came first."""

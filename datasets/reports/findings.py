@@ -86,6 +86,8 @@ class Coverage(Finding):
     """Used passages that are in none of the project's corpora: of somebody else's collection, or replaced since."""
     without: int
     """Conversations that had no passage."""
+    is_full: bool
+    """There were more different passages than are counted: the numbers of used ones are too low."""
     documents: tuple[DocumentShare, ...]
     """The most used."""
 

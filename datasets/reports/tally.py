@@ -25,7 +25,7 @@ from .findings import (
 from .quality import Judged, QualityTally
 
 KEYS = 1_000_000
-"""Different passages, documents or personas that are counted."""
+"""Different passages, documents or personas that are counted: at most about 130 MB each."""
 TOP = 15
 
 
@@ -181,6 +181,7 @@ class Tally:
             corpora=tuple(corpora),
             outside=len(self.passages.counts) - once - more,
             without=self.no_passage,
+            is_full=self.passages.is_full,
             documents=tuple(_document(key, times, archive.documents) for key, times in self.top_documents),
         )
 

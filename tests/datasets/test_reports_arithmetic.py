@@ -9,7 +9,7 @@ from math import log2
 import pytest
 
 from datasets.reports.bins import quantile, tenth, tenths, whole_bins, whole_edges
-from datasets.reports.counting import PairCounter, Vocabulary, split_words
+from datasets.reports.counting import BoundedCounter, PairCounter, Vocabulary, split_words
 from datasets.reports.quality import Judged
 from datasets.reports.tally import Archive, Entry, KnownPersona, Tally, Used, turns
 from datasets.schema import Message, Score
@@ -127,6 +127,14 @@ def test_a_document_counts_the_conversations_about_it_not_its_passages() -> None
     assert shown == [("Annex", 2, 2, 9), ("Manual", 1, 1, 9), ("Elsewhere", 1, None, None)]
     assert found.without == 1
     assert tally.passages.counts == {1: 1, 2: 1, 3: 2, "f00": 1}
+
+
+def test_more_passages_than_are_counted_are_said_to_be_more() -> None:
+    tally = Tally(passages=BoundedCounter(2))
+    for n in (1, 2, 3, 1):
+        tally.add(Entry(said("a", "b"), used=(Used(n, 1, "A"),)))
+    assert tally.passages.counts == {1: 2, 2: 1}
+    assert tally.findings(Archive()).coverage.is_full
 
 
 # -- personas -----------------------------------------------------------------------------------------------------------

@@ -34,7 +34,7 @@ PARTS = 6
 LABEL = 22
 """Characters of a label beside a bar."""
 DOTS = 60
-"""A line of more points has no dots."""
+"""Lines with more points in time have no dots."""
 
 WIDTH, WIDE, HEIGHT, FONT = 380, 560, 190, 11
 _STYLE = Style(label_font_size=FONT, major_label_font_size=FONT, value_font_size=FONT, no_data_font_size=FONT)
@@ -113,8 +113,11 @@ def lines(
     title: str, series: Mapping[str, Sequence[Point]], *, form: Form = plain, tones: Sequence[Tone] = CYCLE,
     top: float | None = None,
 ) -> SafeString:  # fmt: skip
-    """Lines over time, from zero up. All of `series` have either moments or seconds; the axis reaches `top` at least."""
-    points = {name: [(_seconds(when), value) for when, value in one] for name, one in series.items()}
+    """Lines over time, from zero up; the axis reaches `top` at least.
+
+    All of `series` have either moments or seconds, each the oldest first.
+    """
+    points = {_fit(name): [(_seconds(when), value) for when, value in one] for name, one in series.items()}
     whens = sorted({when for one in points.values() for when, _ in one})
     values = [value for one in points.values() for _, value in one if value is not None]
     moments = any(isinstance(when, datetime) for one in series.values() for when, _ in one)
@@ -125,12 +128,12 @@ def lines(
     )  # fmt: skip
     chart.x_labels = _time_labels(whens, moments) if values else []
     for name, one in points.items():
-        chart.add(_fit(name), one)
+        chart.add(name, one if len(whens) <= DOTS else _lone_twice(one))
     shown = [(name, when, value) for name, one in points.items() for when, value in one if value is not None]
     tips = [f"{name}, {_moment(when, moments)}: {form(value)}" for name, when, value in shown]
     tones = list(islice(cycle(tones), len(points)))
     picture = _picture(chart, title, tones, tips if len(whens) <= DOTS else []) if values else None
-    legend = [(tone, (_fit(name), "", "")) for tone, name in zip(tones, points, strict=True)] if len(points) > 1 else []
+    legend = [(tone, (name, "", "")) for tone, name in zip(tones, points, strict=True)] if len(points) > 1 else []
     rows = _time_rows(points, whens, moments, form)
     return _figure(title, picture, ("Time", *points), rows, legend=legend, wide=True)
 
@@ -155,6 +158,13 @@ def _together(parts: list[tuple[str, float, Tone]]) -> list[tuple[str, float, To
     return [*kept, (f"{len(rest)} others", sum(value for _, value, _ in rest), "waiting")]
 
 
+def _lone_twice(points: Sequence[tuple[float, float | None]]) -> list[tuple[float, float | None]]:
+    """With every point between two gaps doubled: a line of no length is drawn as a dot, a single point not at all."""
+    values = [None, *(value for _, value in points), None]
+    alone = [before is None and after is None for before, after in zip(values, values[2:], strict=False)]
+    return [point for point, lone in zip(points, alone, strict=True) for _ in range(1 + lone)]
+
+
 def _more(edge: float) -> dict[str, Any]:
     return {"value": edge, "label": "more"}
 
@@ -175,7 +185,7 @@ def _moment(when: float, moments: bool) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Seconds as 0:05, 1:05:00."""
+    """Seconds as 00:05, 1:05:00."""
     return str(timedelta(seconds=round(seconds))).removeprefix("0:")
 
 
@@ -216,7 +226,7 @@ def _picture(
     """The chart as an `<svg>` without namespaces, which HTML does not need. `tips` are shown where the pointer rests."""
     root = chart.render_tree()
     _strip(root)
-    etree.SubElement(root, "title").text = title
+    etree.SubElement(root, "title").text = _fit(title)
     root.insert(0, root[-1])  # a title counts where it comes first
     for mark, tip in zip(root.xpath(_MARKS), tips, strict=False):
         etree.SubElement(mark, "title").text = tip
@@ -245,7 +255,7 @@ def _figure(
     """The picture (None: there is nothing to draw) under its title, and its numbers."""
     if picture is None:
         nothing = '<figure class="chart"><figcaption>{}</figcaption><p class="muted">No data.</p></figure>'
-        return format_html(nothing, title)
+        return format_html(nothing, _fit(title))
     written = ((name, _cells("td", texts)) for name, *texts in rows)
     numbers = format_html_join("", '<tr><th scope="row">{}</th>{}</tr>', written)
     key = format_html_join(
@@ -257,7 +267,7 @@ def _figure(
         '<figure class="chart{}"><figcaption>{}</figcaption><div class="chart-picture">{}{}</div>'
         '<details class="chart-numbers"><summary>Numbers</summary><div class="table-box"><table class="table"><thead><tr>{}</tr></thead>'
         "<tbody>{}</tbody></table></div></details></figure>",
-        " wide" if wide else "", title, picture, format_html('<ul class="chart-legend">{}</ul>', key) if key else "",
+        " wide" if wide else "", _fit(title), picture, format_html('<ul class="chart-legend">{}</ul>', key) if key else "",
         _cells("th", head), numbers,
     )  # fmt: skip
 

@@ -17,11 +17,11 @@ HOSTILE = '<script>alert("x")</script>'
 
 def every_kind() -> dict[str, str]:
     return {
-        "bars": charts.bars(f"Bars {HOSTILE}", [(HOSTILE, 3), ("Nurse \x08", 12_345)]),
+        "bars": charts.bars(f"Bars \x08{HOSTILE}", [(HOSTILE, 3), ("Nurse \x08", 12_345)]),
         "histogram": charts.histogram("Scores", [0, 0.5, 1], [3, 1], names=["below a half", HOSTILE]),
         "donut": charts.donut("Grades", {HOSTILE: 3, "bad": 1}),
         "lines": charts.lines(
-            "Calls", {HOSTILE: [(START, 1.0), (START + timedelta(hours=1), 2.0)], "b": [(START, None)]}
+            "Calls", {f"\x08{HOSTILE}": [(START, 1.0), (START + timedelta(hours=1), 2.0)], "b": [(START, None)]}
         ),
     }
 
@@ -101,6 +101,16 @@ def test_lines_take_moments_or_seconds_and_leave_gaps() -> None:
     assert texts(seconds, ".axis.x text") == ["00:00", "00:10", "00:20", "00:30", "00:40", "00:50", "01:00"]
     assert [len(texts(html, "tbody tr")) for html in (moments, seconds)] == [4, 4]
     assert len(texts(moments, ".dots")) == 3
+
+
+def test_a_point_between_two_gaps_of_a_long_line_is_seen() -> None:
+    values = [1.0 if n < 50 else 2.0 if n == 70 else None for n in range(100)]
+    paths = LexborHTMLParser(charts.lines("Calls", {"a": [(n, v) for n, v in enumerate(values)]})).css(
+        "path.line.reactive"
+    )
+    outlines = [re.findall(r"[\d.]+ [\d.]+", path.attributes["d"] or "") for path in paths]
+    assert [len(outline) for outline in outlines] == [50, 2]
+    assert len(set(outlines[1])) == 1
 
 
 def test_a_chart_of_nothing_says_so() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -210,6 +211,13 @@ async def test_one_call_scores_all_criteria_and_says_what_is_to_be_mended_first(
     assert (heard.feedback, heard.first_bad) == ("Say what to let go of.", 3)
     assert [score.feedback for score in heard.scores] == ["fair"] * 3
     assert len(model.asked) == 1
+
+
+async def test_what_a_judge_scores_unasked_is_passed_over() -> None:
+    said = json.loads(verdict(FAIR))
+    said["scores"] |= {"overall": 0.9, "style": {"score": 90}}
+    heard = await ask_model(Model(in_turn("judge", json.dumps(said))))
+    assert values(heard) == FAIR
 
 
 @pytest.mark.parametrize(("said", "index"), [("none", None), (None, None), ("", None), (2, 1), ("2", 1), (" 4 ", 3)])

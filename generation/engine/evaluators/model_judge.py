@@ -30,9 +30,9 @@ class Mark(BaseModel):
 
 
 class Judged(BaseModel):
-    """A judge's whole reply."""
+    """A judge's whole reply. What it scores unasked may be anything."""
 
-    scores: dict[str, Mark]
+    scores: dict[str, Annotated[Mark | Any, Field(union_mode="left_to_right")]]
     first_bad: int | str | None
     feedback: replies.Said = ""
 
@@ -66,9 +66,10 @@ class ModelJudge:
 
     def _read(self, completion: Completion, asked: Mapping[str, Criterion], answers: Collection[int]) -> Verdict:
         judged = replies.structured(completion, Judged)
-        if missing := [key for key in asked if key not in judged.scores]:
-            raise BadReply(f"The judge left out {', '.join(missing)}.")
-        scores = self._scores({one: judged.scores[key] for key, one in asked.items()})
+        marks = {one: mark for key, one in asked.items() if isinstance(mark := judged.scores.get(key), Mark)}
+        if missing := [one.name for one in asked.values() if one not in marks]:
+            raise BadReply(f"The judge gave no score from 0 to 1 for: {', '.join(missing)}.")
+        scores = self._scores(marks)
         overall = fmean(score.value for score in scores if score.value is not None)
         first_bad = _index(judged.first_bad, answers)
         return Verdict(self.name, completion.model, scores, overall, judged.feedback, first_bad=first_bad)

@@ -270,6 +270,10 @@ class PassageIndex:
         with suppress(IndexMissing):
             await self._client.call("DELETE", self._path)
 
+    async def dense_size(self) -> int | None:
+        """The dimensions of its dense vectors; None where it is searched by words alone."""
+        return _dense_size((await self._client.call("GET", self._path))["config"]["params"])
+
     async def count(self) -> int:
         return (await self._client.call("POST", f"{self._path}/points/count", {"exact": True}))["count"]
 
@@ -309,11 +313,15 @@ class PassageIndex:
 
 
 def _check(params: dict[str, Any], dense_size: int | None) -> None:
-    made_for = (params.get("vectors") or {}).get(DENSE, {}).get("size")
+    made_for = _dense_size(params)
     if made_for != dense_size:
         raise IndexMismatch(
             f"This index was made for {_described(made_for)}, not for {_described(dense_size)}: index the corpus again."
         )
+
+
+def _dense_size(params: dict[str, Any]) -> int | None:
+    return (params.get("vectors") or {}).get(DENSE, {}).get("size")
 
 
 def _described(dense_size: int | None) -> str:

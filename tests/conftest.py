@@ -17,7 +17,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
 django.setup()
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow ones are slow on purpose
 
-pytest_plugins = ["tests.actors", "tests.fixtures_model_server"]
+pytest_plugins = ["tests.actors", "tests.fixtures_model_server", "tests.fixtures_foreign_qdrant"]
 
 
 @pytest.fixture(scope="session")

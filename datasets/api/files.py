@@ -73,12 +73,16 @@ class ReadingIn(Body):
 
     column: Annotated[str, Storable] = Field("", max_length=200, description="CSV and TSV: the column with the text.")
     content_key: Annotated[str, Storable] = Field("", max_length=200, description="JSONL: the key with the text.")
+    title_key: Annotated[str, Storable] = Field("", max_length=200, description="The column or key with the title.")
+    id_key: Annotated[str, Storable] = Field("", max_length=200, description="The column or key with its id.")
+    drop_others: bool = Field(False, description="Leave out the other columns or keys; else they become metadata.")
 
 
 class DocumentOut(Schema):
     id: int
     file: int = Field(alias="source_id")
     key: str = Field(description="Tells the rows of one file apart; empty for a whole file.")
+    external_id: str = Field(description="What it is called where it comes from; empty if it says nothing.")
     title: str
     characters: int
     passages: int = Field(alias="passage_count")
@@ -123,7 +127,7 @@ def upload_files(
     the others out; if all are refused, the answer is a 422.
     """
     row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
-    options = {name: value for name, value in reading.dict().items() if value}
+    options = {name: "yes" if value is True else value for name, value in reading.dict().items() if value}
     stored = corpora.store_files(corpus=row, files=files, user=request.auth, options=options or None)
     if all(result.refusal for result in stored):
         raise Refused(" ".join(f"{result.name}: {result.refusal}" for result in stored), field="files")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
@@ -20,6 +21,13 @@ class CorpusForm(forms.ModelForm):
         widgets = {"description": forms.Textarea(attrs={"rows": 2})}
 
 
+class AdoptedForm(CorpusForm):
+    """Of a corpus that is read from a collection: its texts are cut already."""
+
+    class Meta(CorpusForm.Meta):
+        fields = ["name", "description"]
+
+
 class ManyFilesInput(forms.ClearableFileInput):
     allow_multiple_selected = True
 
@@ -35,7 +43,7 @@ class ManyFilesField(forms.FileField):
 
 
 class OptionsMixin(forms.Form):
-    """Which part of a row is the text; left empty, the reader picks it."""
+    """Where in a row its text, title and id are; left empty, the reader picks them."""
 
     column = forms.CharField(
         required=False, max_length=200, label="Text column", help_text="CSV and TSV: the column that holds the text."
@@ -43,11 +51,23 @@ class OptionsMixin(forms.Form):
     content_key = forms.CharField(
         required=False, max_length=200, label="Text key", help_text="JSONL: the key that holds the text."
     )
+    title_key = forms.CharField(
+        required=False, max_length=200, label="Title", help_text="The column or key of the title."
+    )
+    id_key = forms.CharField(
+        required=False, max_length=200, label="Id", help_text="The column or key of what a document is called."
+    )
+    drop_others = forms.BooleanField(
+        required=False,
+        label="Leave out the other columns or keys",
+        help_text="They are kept as the document’s metadata otherwise.",
+    )
 
     @property
     def options(self) -> dict[str, str]:
         """The options that were given, of a valid form."""
-        return {name: self.cleaned_data[name] for name in OptionsMixin.base_fields if self.cleaned_data.get(name)}
+        given = {name: value for name in OptionsMixin.base_fields if (value := self.cleaned_data.get(name))}
+        return {name: "yes" if value is True else value for name, value in given.items()}
 
 
 class UploadForm(OptionsMixin):
@@ -57,7 +77,20 @@ class UploadForm(OptionsMixin):
         help_text="PDF, DOCX, HTML, Markdown, text, RTF, CSV, TSV or JSONL.",
         error_messages={"required": "Choose at least one file."},
     )
+    paths = forms.CharField(required=False, max_length=1_000_000, widget=forms.HiddenInput)
     field_order = ["files"]
+
+    def folders(self) -> list[str]:
+        """Of a valid form: the folder that each file stood in. Browsers tell names alone; the page's script tells these
+        as a JSON list of paths in the order of the files."""
+        files = self.cleaned_data["files"]
+        try:
+            paths = json.loads(self.cleaned_data["paths"] or "[]")
+        except ValueError:
+            return []
+        if not isinstance(paths, list) or len(paths) != len(files):
+            return []
+        return [str(path).rpartition("/")[0] for path in paths]
 
 
 class ReadingForm(OptionsMixin):
@@ -65,13 +98,13 @@ class ReadingForm(OptionsMixin):
 
     def __init__(self, source: SourceFile, data: QueryDict | None = None) -> None:
         super().__init__(data, initial=source.options)
-        for name in OptionsMixin.base_fields:
-            if name != source.option:
-                del self.fields[name]
-        if source.option and source.columns:
-            names = dict.fromkeys([*source.columns, *filter(None, [source.picked])])
+        shown = {source.option, "title_key", "id_key", "drop_others"} if source.option else set()
+        for name in OptionsMixin.base_fields.keys() - shown:
+            del self.fields[name]
+        for name in (source.option, "title_key", "id_key") if source.option and source.columns else ():
+            names = dict.fromkeys([*source.columns, *filter(None, [source.options.get(name)])])
             choices = [("", "Automatic"), *((name, name) for name in names)]
-            self.fields[source.option].widget = forms.Select(choices=choices)
+            self.fields[name].widget = forms.Select(choices=choices)
 
 
 class PasteForm(forms.Form):

@@ -196,7 +196,9 @@ class SourceFile(models.Model):
 
     @property
     def option(self) -> str:
-        """The reading option that says where the text of a row is; "" for a file that is one document."""
+        """The reading option that says where the text of a row is; "" for a file that is one document, and a collection."""
+        if not self.file:
+            return ""
         return self.ROWS.get(PurePath(self.name).suffix.lower(), "")
 
     @property

@@ -12,6 +12,8 @@ from datasets.reading import Problem, Text, Unreadable
 from datasets.reading.payload import Keys, document
 from datasets.secrets import Undecryptable
 
+from .adopted_index import GONE
+
 
 def copied(adopted: AdoptedCollection) -> Generator[Text | Problem]:
     """Each of its first points, up to `max_docs`: as a document, or why it is none.
@@ -25,7 +27,7 @@ def copied(adopted: AdoptedCollection) -> Generator[Text | Problem]:
             has_text = has_text or isinstance(found, Text)
             yield found
     except IndexMissing as error:
-        raise Unreadable(f"The collection “{adopted.collection}” is not on its server any more.") from error
+        raise Unreadable(GONE.format(adopted.collection)) from error
     except (IndexDenied, Undecryptable) as error:
         raise Unreadable(str(error)) from error
     if not has_text:

@@ -43,14 +43,22 @@ def create_corpus(
 
 
 def update_corpus(
-    *, corpus: Corpus, name: str, description: str, chunk_size: int, chunk_overlap: int, user: User | None
+    *,
+    corpus: Corpus,
+    name: str,
+    description: str,
+    chunk_size: int | None = None,
+    chunk_overlap: int | None = None,
+    user: User | None,
 ) -> bool:
-    """Returns whether its files are to be read again, because they are now cut differently."""
+    """Returns whether its files are to be read again, because they are now cut differently. None keeps a size."""
     before = (corpus.chunk_size, corpus.chunk_overlap)
+    size = before[0] if chunk_size is None else chunk_size
+    overlap = before[1] if chunk_overlap is None else chunk_overlap
     corpus.name, corpus.description = name, description
     with transaction.atomic():
-        _save(corpus, chunk_size=chunk_size, chunk_overlap=chunk_overlap, user=user, verb="changed")
-        return before != (chunk_size, chunk_overlap) and _living(corpus.files.all()).ask_reading() > 0
+        _save(corpus, chunk_size=size, chunk_overlap=overlap, user=user, verb="changed")
+        return before != (size, overlap) and _living(corpus.files.all()).ask_reading() > 0
 
 
 def _save(corpus: Corpus, *, chunk_size: int, chunk_overlap: int, user: User | None, verb: str) -> Corpus:

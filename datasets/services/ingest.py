@@ -26,8 +26,6 @@ logger = logging.getLogger(__name__)
 REST = timedelta(seconds=20)
 """How long a file rests after its first failed attempt, and as much longer after each further one."""
 OPTIONS = ("column", "content_key", "title_key", "id_key")
-DROP_OTHERS = "drop"
-"""Of the option `other_keys`: what a row holds besides text, title and id is not kept."""
 
 
 def ingest(file_id: int) -> None:
@@ -68,8 +66,7 @@ def _contents(source: SourceFile) -> Generator[Text | Problem]:
         raise Unreadable("The stored content of this file is gone: upload it again.")
     source.columns = peek_columns(path, source.name) if source.option else []
     options = {name: source.options[name] for name in OPTIONS if source.options.get(name)}
-    keep_others = source.options.get("other_keys") != DROP_OTHERS
-    yield from read(path, source.name, ReadOptions(**options, keep_others=keep_others))
+    yield from read(path, source.name, ReadOptions(**options, keep_others="drop_others" not in source.options))
 
 
 def _refuse(source: SourceFile, sentence: str, *, begun: bool) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 from django.urls import URLPattern, path
 
 from datasets.verbs import verbs
-from datasets.views import corpora, corpus_files, documents
+from datasets.views import adopting, corpora, corpus_files, documents
 
 CORPORA = "p/<slug:project>/corpora/"
 CORPUS = CORPORA + "<int:corpus>/"
@@ -12,8 +12,10 @@ FILE = CORPUS + "files/<int:file>/"
 urlpatterns: list[URLPattern] = [
     path(CORPORA, corpora.corpus_list, name="corpus-list"),
     path(CORPORA + "new/", verbs(get=corpora.corpus_new, post=corpora.corpus_create), name="corpus-new"),
+    path(CORPORA + "adopt/", verbs(get=adopting.adopt_new, post=adopting.adopt_create), name="corpus-adopt"),
     path(CORPUS, corpora.corpus_detail, name="corpus-detail"),
     path(CORPUS + "edit/", verbs(get=corpora.corpus_edit, post=corpora.corpus_save), name="corpus-edit"),
+    path(CORPUS + "collection/", verbs(get=adopting.reading_edit, post=adopting.reading_save), name="corpus-reading"),
     path(CORPUS + "delete/", verbs(get=corpora.corpus_confirm, post=corpora.corpus_delete), name="corpus-delete"),
     path(CORPUS + "reread/", corpora.corpus_reread, name="corpus-reread"),
     path(CORPUS + "upload/", corpus_files.corpus_upload, name="corpus-upload"),

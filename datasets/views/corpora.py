@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from datasets import pulse, tasks
 from datasets.access import project_view
-from datasets.forms.corpora import CorpusForm, FilesForm, UploadForm
+from datasets.forms.corpora import AdoptedForm, CorpusForm, FilesForm, UploadForm
 from datasets.keyset import keyset
 from datasets.models import Corpus, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
@@ -24,6 +24,10 @@ FILES_A_PAGE = 100
 
 def find_corpus(project: Project, pk: int) -> Corpus:
     return get_object_or_404(project.corpora.with_totals(), pk=pk)
+
+
+def form_of(corpus: Corpus) -> type[CorpusForm]:
+    return AdoptedForm if corpus.adopted_id else CorpusForm
 
 
 def page_of(corpus: Corpus) -> HttpResponse:
@@ -42,6 +46,8 @@ def corpus_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 def corpus_detail(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
     """The files, and the way to add more. While a file is open the page asks again for its fragment `files`."""
     row = find_corpus(project, corpus)
+    if row.adopted:
+        return _adopted_page(request, row)
     place = FilesForm(request.GET).values()
     files = row.files.narrowed(place["state"])
     context = {
@@ -53,6 +59,14 @@ def corpus_detail(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
         "upload": UploadForm(),
     }
     return render_page(request, "datasets/corpus_detail.html", context, fragment="files")
+
+
+def _adopted_page(request: HtmxHttpRequest, corpus: Corpus) -> HttpResponse:
+    """The collection that the corpus is read from, and how far copying has come."""
+    source = corpus.files.get()
+    silent = source.is_open and not pulse.listens("default")
+    context = {"corpus": corpus, "tab": "files", "source": source, "silent": silent}
+    return render_page(request, "datasets/corpus_adopted.html", context, fragment="files")
 
 
 @project_view(Role.CURATOR)
@@ -74,13 +88,13 @@ def corpus_create(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 @project_view(Role.CURATOR)
 def corpus_edit(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
     row = find_corpus(project, corpus)
-    return render_page(request, "datasets/corpus_form.html", {"form": CorpusForm(instance=row), "corpus": row})
+    return render_page(request, "datasets/corpus_form.html", {"form": form_of(row)(instance=row), "corpus": row})
 
 
 @project_view(Role.CURATOR)
 def corpus_save(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
     row = find_corpus(project, corpus)
-    form = CorpusForm(request.POST)
+    form = form_of(row)(request.POST)
     if form.is_valid():
         try:
             if corpora.update_corpus(corpus=row, user=request.user, **form.cleaned_data):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import PurePath
 
 from django.contrib import messages
 from django.db import transaction
@@ -41,7 +42,9 @@ def corpus_upload(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
             messages.error(request, str(error))
         return page_of(row)
     files = form.cleaned_data["files"]
-    results = corpora.store_files(corpus=row, files=files, user=request.user, options=form.options or None)
+    results = corpora.store_files(
+        corpus=row, files=files, user=request.user, options=form.options or None, folders=form.folders()
+    )
     _enqueue(result.source for result in results if result.source and result.changed)
     _tell(request, results)
     return page_of(row)
@@ -102,9 +105,11 @@ def corpus_file_original(request: HtmxHttpRequest, project: Project, corpus: int
     source = _find_file(project, corpus, file)
     try:
         content = source.file.open()
-    except FileNotFoundError as error:
+    except (FileNotFoundError, ValueError) as error:  # a collection has none
         raise Http404("The stored content of this file is gone.") from error
-    return FileResponse(content, as_attachment=True, filename=source.name, content_type="application/octet-stream")
+    return FileResponse(
+        content, as_attachment=True, filename=PurePath(source.name).name, content_type="application/octet-stream"
+    )
 
 
 @require_POST
@@ -115,7 +120,8 @@ def corpus_file_reread(request: HtmxHttpRequest, project: Project, corpus: int, 
     if not form.is_valid():
         context = {"corpus": source.corpus, "source": source, "form": form}
         return render_page(request, "datasets/corpus_file.html", context, status=422)
-    corpora.reread_file(source=source, options=form.options, user=request.user)
+    options = None if "as_before" in request.POST else form.options
+    corpora.reread_file(source=source, options=options, user=request.user)
     _enqueue([source])
     return redirect("datasets:corpus-file", project.slug, corpus, file)
 
@@ -124,7 +130,10 @@ def corpus_file_reread(request: HtmxHttpRequest, project: Project, corpus: int, 
 @project_view(Role.CURATOR)
 def corpus_file_delete(request: HtmxHttpRequest, project: Project, corpus: int, file: int) -> HttpResponse:
     source = _find_file(project, corpus, file)
-    corpora.delete_file(source=source, user=request.user)
-    _enqueue([source])
-    messages.info(request, f"{source.name} is being deleted.")
+    try:
+        corpora.delete_file(source=source, user=request.user)
+        _enqueue([source])
+        messages.info(request, f"{source.name} is being deleted.")
+    except Refused as refusal:
+        messages.error(request, str(refusal))
     return page_of(source.corpus)

@@ -1,18 +1,35 @@
-"""The corpus as a retriever: the passage index, asked with words and, where there is an embedder, with a vector."""
+"""A corpus as a retriever: searched with words and, where there is an embedder, with a vector; an adopted one in the
+collection that it was copied from, by its vectors alone."""
 
 from __future__ import annotations
 
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from datasets.index import Hit, IndexUnavailable, PassageIndex
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+
+from datasets.foreign_index import connect_foreign
+from datasets.index import Hit, IndexFault, IndexMismatch, IndexMissing, IndexUnavailable, PassageIndex, connect
+from datasets.models import AdoptedCollection, Corpus
 from datasets.schema import Source
+from datasets.services.adopted_index import check_collection, check_size
+from datasets.services.search import Index, open_index
 from generation.engine.errors import FatalError, TransientError
-from generation.engine.protocols import Embedder
+from generation.engine.protocols import Embedder, Retriever
+from generation.engine.providers import ClientPool, OpenAIEmbedder, Server
+from generation.engine.retrievers import Patient
+
+from .embedding import embedding_of
+
+PROBE = "How long is the vector of this?"
+"""What a model is asked about, to see the size of its vectors."""
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusRetriever:
-    index: PassageIndex
+    index: Index
     depth: int
     embedder: Embedder | None = None
 
@@ -20,8 +37,13 @@ class CorpusRetriever:
         dense = await self._vector(query)
         try:
             hits = await self.index.search(query, limit=self.depth, dense=dense)
-        except IndexUnavailable as error:
+        except (IndexUnavailable, IndexMissing) as error:  # an index that is made anew is missing for a moment
             raise TransientError(str(error)) from error
+        except IndexFault as error:
+            raise FatalError(str(error)) from error
+        except (OperationalError, InterfaceError) as error:
+            await sync_to_async(connections.close_all)()
+            raise TransientError("The database does not answer.") from error
         return tuple(source_of(hit) for hit in hits)
 
     async def _vector(self, query: str) -> list[float] | None:
@@ -46,3 +68,78 @@ def source_of(hit: Hit) -> Source:
         heading=passage.heading,
         score=round(hit.score, 4),
     )
+
+
+async def retriever_for(corpus_id: int, *, depth: int, pool: ClientPool, stack: AsyncExitStack) -> Retriever:
+    """The best `depth` passages of a corpus of our own, or points of an adopted one, for as long as `stack` lasts.
+
+    Raises Undecryptable when a key cannot be read.
+    """
+    corpus, embedding = await sync_to_async(_searched)(corpus_id)
+    index = await stack.enter_async_context(open_index(corpus))
+    embedder = OpenAIEmbedder(pool, *embedding) if embedding else None
+    return Patient(CorpusRetriever(index, depth, embedder))
+
+
+async def check_retrieval(corpus_id: int) -> None:
+    """Whether questions can be searched with, before a run begins: asks the corpus's embedding model for one vector and
+    the index or collection what size it has.
+
+    Raises FatalError with one sentence that says what does not fit (for sizes, with both of them), TransientError when a
+    server does not answer, and Undecryptable.
+    """
+    corpus, embedding = await sync_to_async(_searched)(corpus_id)
+    try:
+        if corpus.adopted:
+            await _check_adopted(corpus.adopted, embedding)
+        elif embedding:
+            await _check_own(corpus, *embedding)
+    except IndexUnavailable as error:
+        raise TransientError(str(error)) from error
+    except IndexFault as error:
+        raise FatalError(str(error)) from error
+
+
+async def check_model(adopted: AdoptedCollection, server: Server, model: str) -> None:
+    """Whether that model makes vectors of the size that the collection's have. Raises FatalError if not, TransientError."""
+    size = await _size_of(server, model)
+    try:
+        check_size(adopted, size, f"“{model}”")
+    except IndexMismatch as error:
+        raise FatalError(str(error)) from error
+
+
+def _searched(corpus_id: int) -> tuple[Corpus, tuple[Server, str] | None]:
+    """In a thread whose connection nobody else keeps alive, or mends after the database was away."""
+    try:
+        return Corpus.objects.select_related("adopted").get(pk=corpus_id), embedding_of(corpus_id)
+    finally:
+        connections.close_all()
+
+
+async def _check_adopted(adopted: AdoptedCollection, embedding: tuple[Server, str] | None) -> None:
+    if embedding is None:
+        check_size(adopted, None, "")
+    else:
+        await check_model(adopted, *embedding)
+    async with connect_foreign(adopted.url, adopted.reveal()) as client:
+        await check_collection(client, adopted)
+
+
+async def _check_own(corpus: Corpus, server: Server, model: str) -> None:
+    async with connect(settings.QDRANT_URL, settings.QDRANT_API_KEY) as client:
+        try:
+            indexed = await PassageIndex(client, corpus.collection).dense_size()
+        except IndexMissing:  # nothing has been read yet
+            return
+    size = await _size_of(server, model)
+    if indexed != size:
+        raise FatalError(
+            f"“{corpus.name}” is indexed with vectors of {indexed or 'no'} dimensions, and those of “{model}” have {size}: "
+            "have its files read again."
+        )
+
+
+async def _size_of(server: Server, model: str) -> int:
+    async with ClientPool() as pool:
+        return len((await OpenAIEmbedder(pool, server, model).embed([PROBE]))[0])

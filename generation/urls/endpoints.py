@@ -8,6 +8,11 @@ KEYS = "p/<slug:project>/endpoints/<int:endpoint>/keys/"
 
 urlpatterns = [
     path("p/<slug:project>/corpora/<int:corpus>/embedding/", embeddings.corpus_embedding, name="corpus-embedding"),
+    path(
+        "p/<slug:project>/corpora/<int:corpus>/embedding/state/",
+        embeddings.corpus_embedding_state,
+        name="corpus-embedding-state",
+    ),
     path("p/<slug:project>/endpoints/", endpoints.endpoint_list, name="endpoint-list"),
     path("p/<slug:project>/endpoints/new/", endpoints.endpoint_new, name="endpoint-new"),
     path("p/<slug:project>/endpoints/<int:endpoint>/", endpoints.endpoint_detail, name="endpoint-detail"),

@@ -228,7 +228,11 @@ def test_a_row_keeps_the_id_that_it_has_where_it_comes_from(tmp_path: Path) -> N
     path = jsonl(tmp_path, {"id": 1, "ref": "r-7", "text": "a"}, {"id": 2, "ref": "r-7", "text": "b"}, {"text": "c"})
     assert [(text.key, text.external_id) for text in texts_of(path)] == [("1", "1"), ("2", "2"), ("line 3", "")]
     chosen = texts_of(path, id_key="ref")
-    assert [(text.key, text.external_id) for text in chosen] == [("r-7", "r-7"), ("r-7 (line 2)", "r-7"), ("line 3", "")]
+    assert [(text.key, text.external_id) for text in chosen] == [
+        ("r-7", "r-7"),
+        ("r-7 (line 2)", "r-7"),
+        ("line 3", ""),
+    ]
 
 
 def test_the_other_keys_are_kept_or_left_out_as_a_person_chose(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ register = template.Library()
 
 # Every state shown anywhere, and the colour family it belongs to. An unknown state is shown in neutral grey.
 TONES: Mapping[str, str] = {
-    **dict.fromkeys(["pending", "waiting", "queued", "draft", "new", "generated", "in_review"], "waiting"),
+    **dict.fromkeys(["pending", "waiting", "queued", "draft", "new", "generated", "in_review", "proposed"], "waiting"),
     **dict.fromkeys(["running", "reading", "indexing", "writing", "pausing", "cancelling"], "running"),
-    **dict.fromkeys(["done", "completed", "ready", "approved", "ok", "active"], "done"),
+    **dict.fromkeys(["done", "completed", "ready", "approved", "accepted", "ok", "active"], "done"),
     **dict.fromkeys(["failed", "rejected", "error", "stopped"], "failed"),
     **dict.fromkeys(["flagged", "partial", "warning"], "flagged"),
     "paused": "paused",

@@ -196,13 +196,13 @@ def commission_of(item: ImprovementItem) -> Commission:
     return Commission(
         batch=item.conversation.batch_id,
         base=item.base.dialog,
-        verdict=_latest(list(item.base.judgements.all())),
+        verdict=latest_verdict(list(item.base.judgements.all())),
         persona=_sketch(item.conversation.persona, item.base.persona),
         seed=item.pk,
     )
 
 
-def _latest(judgements: Sequence[Judgement]) -> Verdict | None:
+def latest_verdict(judgements: Sequence[Judgement]) -> Verdict | None:
     """The last judgement that was given; one that failed is none."""
     row = next((row for row in reversed(judgements) if row.overall is not None), None)
     if row is None:

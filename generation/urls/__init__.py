@@ -1,6 +1,6 @@
 """The pages of the press, room by room."""
 
-from . import endpoints, personas, runs
+from . import endpoints, improvements, personas, runs
 
 app_name = "generation"
-urlpatterns = [*endpoints.urlpatterns, *personas.urlpatterns, *runs.urlpatterns]
+urlpatterns = [*endpoints.urlpatterns, *improvements.urlpatterns, *personas.urlpatterns, *runs.urlpatterns]

@@ -19,6 +19,7 @@ from generation.services.runs import start_run
 from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_conversation, make_user
 from tests.generation.api_recipes import passages_of, recipe_for
+from tests.generation.improving import proposed
 
 pytestmark = pytest.mark.django_db
 
@@ -42,6 +43,7 @@ class World:
         about = {"description": "Works at night.", "features": {}}
         self.persona: Persona = save_persona(project=project, name="Nurse", author=owner, **about)
         prompt: Prompt = project.prompts.get()
+        improvement = proposed(project, conversation)
         label = add_label(conversation=conversation, name="good", author=owner)
         add_note(conversation=conversation, text="Check it.", author=owner)
         self.places = {
@@ -57,8 +59,14 @@ class World:
             "export": self._export(project, owner).pk,
             "run": start_run(project=project, spec=Recipe.model_validate(recipe), user=owner).pk,
             "action": "pause",
+            "improvement": improvement.improvement_id,
+            "proposal": improvement.pk,
+            "change": "cancel",
         }
         self.bodies: dict[str, Any] = {
+            "start_improvement": {"how": improvement.improvement.spec},
+            "estimate_improving": {"how": improvement.improvement.spec},
+            "accept_proposal": {"head": improvement.base_id},
             "create_corpus": {"name": "New"},
             "create_persona": {"name": "New", **about},
             "add_persona_version": {"description": "Works by day."},

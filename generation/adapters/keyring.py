@@ -101,19 +101,21 @@ class SharedKeys:
             await self._keep_refusal(key, error)
         elif error is None and key.id in self._refused:
             await self._forget_refusal(key)
-        if self._is_alone:
-            await self._tell_pause(error)
-            return
         news = news_of(error)
-        if news == "failed":
-            await self._tell_pause(error)
-        if news != "fine" or key.id in self._held:
-            await self._tell(key, news, error)
+        if news == "fine" and key.id not in self._held:
+            return
+        wish = error.retry_after if isinstance(error, Overloaded) else None
+        if wish and (news == "failed" or not key.id):
+            await self._tell_pause(min(wish, LONGEST_PAUSE))
+        if self._is_alone:
+            self._next_look = 0.0
+        if key.id and (news == "limited" or not self._is_alone):
+            await self._tell(key, news, wish)
 
     async def close(self) -> None:
         if self._redis is None:
             return
-        await self._look()
+        await self._count_made()
         await self._redis.aclose()
         await self._redis.connection_pool.disconnect()
         self._redis, self._scripts = None, {}
@@ -140,8 +142,7 @@ class SharedKeys:
             async with self._lock:
                 if time.monotonic() >= self._next_look:
                     await self._look()
-            if not self._is_alone:
-                return None
+            return None  # the keys may have changed
         if (left := self._paused_until - time.monotonic()) > 0:
             return Rest(left, "paused")
         self._made += 1
@@ -163,8 +164,19 @@ class SharedKeys:
         return key
 
     async def _look(self) -> None:
-        """Count what has been made, and see whether there is a pause, or other keys. No call fails for want of it."""
+        """See whether there is a pause, or other keys."""
+        seen = await self._count_made()
         self._next_look = time.monotonic() + LOOK_EVERY
+        if seen is None:
+            return
+        revision, pause = seen
+        self._paused_until = time.monotonic() + pause / 1000
+        if revision and revision != self._revision:
+            await self._reload(revision)
+
+    async def _count_made(self) -> tuple[str, int] | None:
+        """Count the calls since the last time. Returns the revision and the ms of a pause; None when Redis is away,
+        which keeps no call from being made."""
         made, self._made = self._made, 0
         counted = [key.id for key in self._keys if key.id][:1]
         try:
@@ -172,11 +184,8 @@ class SharedKeys:
         except TransientError as error:
             self._made += made
             log.warning("%s", error)
-            return
-        if pause > 0:
-            self._paused_until = max(self._paused_until, time.monotonic() + pause / 1000)
-        if revision and revision.decode() != self._revision:
-            await self._reload(revision.decode())
+            return None
+        return revision.decode(), pause
 
     async def _reload(self, revision: str) -> None:
         try:
@@ -186,32 +195,27 @@ class SharedKeys:
         except DatabaseError as error:
             raise TransientError(f"The keys of this endpoint cannot be read just now: {error}") from error
         self._revision = revision
+        self._next_look = 0.0
 
     # -- telling the others -------------------------------------------------------------------------------------------
 
-    async def _tell(self, key: Key, news: str, error: EngineError | None) -> None:
-        wish = error.retry_after if isinstance(error, Overloaded) else None
+    async def _tell(self, key: Key, news: str, wish: float | None) -> None:
         rules = self._rules
         seconds = (rules.apart, rules.cooldown, rules.aside, rules.unsaid)
         longest = -1 if wish is None else round(1000 * min(wish, rules.longest))
         others = [other.id for other in self._keys if other.id != key.id]
         arguments = [news, longest, rules.errors, *(round(1000 * part) for part in seconds)]
-        await self._try(SETTLE, [key.id, *others], arguments)
+        try:
+            await self._run(SETTLE, [key.id, *others], arguments)
+        except TransientError as error:  # it is told by the next call that fares the same
+            log.warning("%s", error)
 
-    async def _tell_pause(self, error: EngineError | None) -> None:
-        """What the server asks of everybody holds every process back."""
-        wish = error.retry_after if isinstance(error, Overloaded) else None
-        if not wish:
-            return
-        wish = min(wish, LONGEST_PAUSE)
-        until = time.monotonic() + wish
-        if until - self._paused_until < LOOK_EVERY:
-            return  # the others know, or soon will
-        self._paused_until = until
+    async def _tell_pause(self, wish: float) -> None:
+        """What the server asks of everybody, whatever the key, holds every process back."""
         try:
             await self._client().set(pause_name(self._endpoint), 1, px=max(1, round(1000 * wish)))
-        except RedisError as refusal:
-            log.warning("A pause could not be told to other workers: %s", refusal)
+        except RedisError as error:
+            log.warning("A pause could not be told to other workers: %s", error)
 
     async def _keep_refusal(self, key: Key, error: KeyRefused) -> None:
         if self.size > 1:
@@ -245,13 +249,6 @@ class SharedKeys:
             return await self._scripts[script](keys=[*names, *map(hash_name, keys)], args=arguments)
         except RedisError as error:
             raise TransientError(f"The use of this endpoint's keys cannot be counted just now: {error}") from error
-
-    async def _try(self, script: str, keys: Sequence[str], arguments: Sequence[Any]) -> None:
-        """What cannot be told now is told by the next call that fares the same."""
-        try:
-            await self._run(script, keys, arguments)
-        except TransientError as error:
-            log.warning("%s", error)
 
 
 def _current_keys(endpoint: int) -> list[Key]:

@@ -68,15 +68,19 @@ LEND = f"""
 """
 
 # For an endpoint whose only key has no limits. Keys: pause, revision, and the key if there is one. Arguments: the calls
-# made since the last look. Returns {revision, ms that the pause still lasts}.
+# made since the last look. Returns {revision, ms until the next call may be made}.
 LOOK = f"""
     {_NOW}
     {_COUNT}
-    if KEYS[3] and tonumber(ARGV[1]) > 0 then count(KEYS[3], now, tonumber(ARGV[1])) end
-    return {{redis.call('GET', KEYS[2]) or '', redis.call('PTTL', KEYS[1])}}
+    local pause, rests = redis.call('PTTL', KEYS[1]), 0
+    if KEYS[3] then
+        if tonumber(ARGV[1]) > 0 then count(KEYS[3], now, tonumber(ARGV[1])) end
+        rests = tonumber(redis.call('HGET', KEYS[3], 'rests') or 0) - now
+    end
+    return {{redis.call('GET', KEYS[2]) or '', math.max(pause, rests, 0)}}
 """
 
-# Keys: the key, and the others of its endpoint. Arguments: the news; the server's wish in ms or -1; and of KeyRules:
+# Keys: the key, and the others of its endpoint. Arguments: the news, the server's wish in ms or -1, and of KeyRules
 # errors, apart, cooldown, aside, unsaid.
 SETTLE = f"""
     {_NOW}
@@ -99,7 +103,7 @@ SETTLE = f"""
         redis.call('HSET', key, 'refused', now + aside)
     elseif news == 'limited' and wish >= 0 then
         rest(wish)
-    elseif news == 'limited' and of('rests') <= now then
+    elseif news == 'limited' and #KEYS > 1 and of('rests') <= now then
         rest(math.min(unsaid, 1000 * 2 ^ (redis.call('HINCRBY', key, 'limited', 1) - 1)))
     elseif news == 'failed' and now - of('erred') >= apart then
         redis.call('HSET', key, 'erred', now)

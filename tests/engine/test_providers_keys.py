@@ -97,7 +97,8 @@ async def test_a_rate_limited_key_rests_for_as_long_as_the_server_says_and_the_o
 
 
 async def test_a_429_that_names_no_time_rests_its_key_longer_each_time_in_a_row(clock: Clock) -> None:
-    pool = KeyPool(keys("a"), clock=clock)
+    pool = KeyPool(keys("a", "b"), clock=clock)
+    await pool.settle((await pool.lend(0), await pool.lend(0))[1], RateLimited("less", retry_after=1000))
     for expected in (1, 2, 4, 8, 16, 32, 60, 60):
         key = await pool.lend(0)
         for _ in range(5):  # those in flight are refused together: one piece of news
@@ -110,6 +111,13 @@ async def test_a_429_that_names_no_time_rests_its_key_longer_each_time_in_a_row(
     await pool.settle(await pool.lend(0), RateLimited("less"))
     with pytest.raises(TransientError, match="in 1 s"):
         await pool.lend(0)
+
+
+async def test_a_429_that_names_no_time_does_not_rest_the_only_key() -> None:
+    """How many calls may be in flight is found out by the limit around the model."""
+    pool = KeyPool(keys("a"))
+    await pool.settle(await pool.lend(0), RateLimited("less"))
+    assert await lent(pool, 1) == ["a"]
 
 
 async def test_a_key_that_fails_again_and_again_cools_down_while_another_is_free(clock: Clock) -> None:
@@ -235,18 +243,19 @@ async def test_a_429_on_one_key_moves_the_traffic_to_the_other_and_leaves_the_li
     assert limiter.limit == 8
 
 
+@pytest.mark.parametrize("ids", ["a", "ab"])
 async def test_when_every_key_is_rate_limited_the_server_wants_less_and_the_next_call_waits(
-    model_server: RunningModelServer,
+    model_server: RunningModelServer, ids: str
 ) -> None:
-    model_server.fail("status", status=429, retry_after="0.5", count=2)
-    async with ringed(model_server, "a", "b") as model:
+    model_server.fail("status", status=429, retry_after="0.5", count=len(ids))
+    async with ringed(model_server, *ids) as model:
         with pytest.raises(Overloaded) as caught:
             await model.complete(request())
         assert caught.value.retry_after is None
         begun = time.monotonic()
         assert (await model.complete(request())).text
     assert time.monotonic() - begun > 0.4
-    assert model_server.stats()["total"] == 3
+    assert model_server.stats()["total"] == len(ids) + 1
 
 
 @pytest.mark.parametrize(("status", "code"), [(401, None), (403, None), (402, None), (429, "insufficient_quota")])

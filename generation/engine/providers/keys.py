@@ -52,7 +52,8 @@ class KeyRules:
     longest: float = 3600.0
     """A server's wish is granted up to so many seconds; then one asks again."""
     unsaid: float = 60.0
-    """A 429 that names no time: one second, doubled each time in a row, up to this."""
+    """A 429 that names no time: one second, doubled each time in a row, up to this, where there are other keys. For an
+    only key it is left to the limit on what is in flight."""
 
 
 RULES = KeyRules()
@@ -158,7 +159,7 @@ async def with_a_key(keys: KeyRing, patience: float, call: Callable[[str], Await
             result = await call(key.secret)
         except EngineError as error:
             await keys.settle(key, error)
-            if not isinstance(error, (KeyRefused, RateLimited)) or size <= 1:
+            if not isinstance(error, (KeyRefused, RateLimited)):
                 raise
             limited = error if isinstance(error, RateLimited) else limited
             if not left:
@@ -170,8 +171,10 @@ async def with_a_key(keys: KeyRing, patience: float, call: Callable[[str], Await
     raise AssertionError("A ring has been asked for at least one key.")
 
 
-def _refused(size: int, last: EngineError) -> KeyRefused:
-    return KeyRefused(f"The server refuses all {size} keys of this endpoint. The last one: {last}")
+def _refused(size: int, last: EngineError) -> EngineError:
+    return (
+        last if size <= 1 else KeyRefused(f"The server refuses all {size} keys of this endpoint. The last one: {last}")
+    )
 
 
 def _deaf(trouble: str) -> None:
@@ -272,7 +275,7 @@ class KeyPool:
     def _rest(self, record: _Record, now: float, wish: float | None) -> None:
         if wish is not None:
             record.rests = max(record.rests, now + min(wish, self._rules.longest))
-        elif record.rests <= now:  # else it is more of the same news
+        elif record.rests <= now and self.size > 1:  # else it is more of the same news
             record.limited += 1
             record.rests = now + min(self._rules.unsaid, 2.0 ** (record.limited - 1))
 

@@ -2,7 +2,20 @@
 
 from ninja import Router
 
-from . import adopted, conversations, corpora, criteria, exports, files, imports, people, personas, projects, reports
+from . import (
+    adopted,
+    conversations,
+    corpora,
+    criteria,
+    exports,
+    files,
+    imports,
+    people,
+    personas,
+    projects,
+    reports,
+    tools,
+)
 
 router = Router()
 for room in (
@@ -10,9 +23,9 @@ for room in (
     corpora.router,
     adopted.router,
     files.router,
-    people.personas,
     personas.router,
     people.prompts,
+    tools.router,
     criteria.router,
     conversations.router,
     exports.router,

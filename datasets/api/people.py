@@ -1,4 +1,4 @@
-"""Who speaks: personas of the simulated user, and prompts of both sides."""
+"""Prompts of both sides."""
 
 from __future__ import annotations
 
@@ -9,87 +9,15 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
-from datasets.models import Persona, Prompt, PromptRole, Role
-from datasets.services.personas import save_persona
+from datasets.models import Prompt, PromptRole, Role
 from datasets.services.prompts import save_prompt
 
-from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, StorableJson, page_of
+from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, page_of
 
-personas = Router(tags=["Personas"])
 prompts = Router(tags=["Prompts"])
 
-PERSONAS, PROMPTS = PROJECT + "/personas", PROJECT + "/prompts"
-PERSONA, PROMPT = PERSONAS + "/{int:persona}", PROMPTS + "/{int:prompt}"
-
-
-# -- personas -----------------------------------------------------------------------------------------------------------
-
-
-class PersonaText(Body):
-    description: Annotated[str, Storable] = Field(
-        min_length=1,
-        max_length=5_000,
-        description="Who this person is, what they know and what they want.",
-        examples=["A night-shift nurse who sets up the pump for the first time and has no patience for jargon."],
-    )
-    features: Annotated[dict[str, str], StorableJson] = Field(
-        {}, description="Named traits.", examples=[{"role": "nurse", "tone": "impatient"}]
-    )
-
-
-class PersonaIn(PersonaText):
-    name: Line = Field(examples=["Night-shift nurse"])
-
-
-class PersonaVersionOut(Schema):
-    number: int
-    description: str
-    features: dict[str, Any]
-    created: datetime
-
-
-class PersonaOut(Schema):
-    id: int
-    name: str
-    archived: bool
-    created: datetime
-    current: PersonaVersionOut
-
-
-class PersonaDetail(PersonaOut):
-    versions: list[PersonaVersionOut] = Field(description="Newest first.")
-
-
-@personas.get(PERSONAS, response=Page[PersonaOut])
-def list_personas(request: ApiRequest, project: str, place: Query[Place], archived: bool = False) -> dict[str, Any]:
-    """The personas of a project, oldest first."""
-    rows = project_for(request.auth, project).personas.filter(archived=archived)
-    return page_of(rows.select_related("current"), place)
-
-
-@personas.post(PERSONAS, response={201: PersonaOut})
-def create_persona(request: ApiRequest, project: str, body: PersonaIn) -> Persona:
-    """A persona with its first version. Needs the role of curator."""
-    row = project_for(request.auth, project, Role.CURATOR)
-    return save_persona(project=row, author=request.auth, **body.dict())
-
-
-@personas.get(PERSONA, response=PersonaDetail)
-def get_persona(request: ApiRequest, project: str, persona: int) -> Persona:
-    """One persona with every version of it."""
-    rows = project_for(request.auth, project).personas.select_related("current")
-    return get_object_or_404(rows.prefetch_related("versions"), pk=persona)
-
-
-@personas.post(PERSONA + "/versions", response={201: PersonaOut})
-def add_persona_version(request: ApiRequest, project: str, persona: int, body: PersonaText) -> Persona:
-    """A new version, which runs use from now on; the same text again makes none. Needs the role of curator."""
-    row = project_for(request.auth, project, Role.CURATOR)
-    old = get_object_or_404(row.personas, pk=persona)
-    return save_persona(project=row, persona=old, name=old.name, author=request.auth, **body.dict())
-
-
-# -- prompts ------------------------------------------------------------------------------------------------------------
+PROMPTS = PROJECT + "/prompts"
+PROMPT = PROMPTS + "/{int:prompt}"
 
 
 class PromptText(Body):

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from typing import Annotated, Any
 
 import yaml
@@ -36,10 +35,10 @@ class Unreadable(Exception):
 
 
 def _scalar(value: Any) -> Any:
-    """YAML makes numbers, dates and truths of some words."""
+    """Numbers and truths are welcome as words."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value) if isinstance(value, int | float | date) else value
+    return str(value) if isinstance(value, int | float) else value
 
 
 _Scalar = BeforeValidator(_scalar)
@@ -132,7 +131,8 @@ def _yaml_items(text: str) -> Iterable[tuple[str, Any]]:
     if len(text) > LONGEST_YAML:
         raise Unreadable("This is too long to be read as YAML: bring it as JSONL, or in several files.")
     try:
-        said = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        # Every scalar is read as the words that stand there: "25_34" is an age band, "yes" an answer, "1.0" a version.
+        said = yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506 - makes only texts
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
@@ -153,7 +153,8 @@ def _entry(where: str, item: Any) -> Entry | Problem:
     try:
         if isinstance(item.get("personas"), list):
             return _library_entry(where, item)
-        return Entry(where, (PersonaRow.model_validate(clean_json(item)),))
+        said = {name: value for name, value in clean_json(item).items() if value is not None}
+        return Entry(where, (PersonaRow.model_validate(said),))
     except ValidationError as error:
         return Problem(where, _sentence(error))
 
@@ -173,8 +174,8 @@ def _library_entry(where: str, item: dict[str, Any]) -> Entry:
 def _depth_of(group: dict[str, Any]) -> int:
     """A depth that is missing or no number is 0, as the library has it."""
     metadata = group.get("metadata")
-    depth = metadata.get("generation_depth") if isinstance(metadata, dict) else None
-    return depth if isinstance(depth, int) and not isinstance(depth, bool) and 0 <= depth <= 1000 else 0
+    depth = str(metadata.get("generation_depth")) if isinstance(metadata, dict) else ""
+    return int(depth) if depth.isdecimal() and depth.isascii() and len(depth) <= 3 else 0
 
 
 def _sentence(error: ValidationError) -> str:

@@ -2,8 +2,8 @@
 
 from ninja import Router
 
-from . import endpoints, improvements, recipes, runs
+from . import endpoints, improvements, personas, recipes, runs
 
 router = Router()
-for room in (endpoints.router, improvements.router, recipes.router, runs.router):
+for room in (endpoints.router, improvements.router, personas.router, recipes.router, runs.router):
     router.add_router("", room)

@@ -20,6 +20,8 @@ from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_conversation, make_user
 from tests.generation.api_recipes import passages_of, recipe_for
 from tests.generation.improving import proposed
+from tests.generation.growing import ordered
+from tests.generation.improving import proposed
 
 pytestmark = pytest.mark.django_db
 
@@ -39,10 +41,12 @@ class World:
     def __init__(self, project: Project, owner: User) -> None:
         corpus = project.corpora.get(pk=passages_of(project, 2))
         recipe = recipe_for(project, corpus=corpus.pk)
+        growth = {"corpus": corpus.pk, "endpoint": project.endpoints.get(preset="offline").pk, "depth": 0}
         conversation = make_conversation(project)
         about = {"description": "Works at night.", "features": {}}
         self.persona: Persona = save_persona(project=project, name="Nurse", author=owner, **about)
         prompt: Prompt = project.prompts.get()
+        improvement = proposed(project, conversation)
         improvement = proposed(project, conversation)
         label = add_label(conversation=conversation, name="good", author=owner)
         add_note(conversation=conversation, text="Check it.", author=owner)
@@ -62,8 +66,16 @@ class World:
             "improvement": improvement.improvement_id,
             "proposal": improvement.pk,
             "change": "cancel",
+            "improvement": improvement.improvement_id,
+            "proposal": improvement.pk,
+            "change": "cancel",
+            "growth": ordered(project, corpus, owner).pk,
+            "step": "cancel",
         }
         self.bodies: dict[str, Any] = {
+            "start_improvement": {"how": improvement.improvement.spec},
+            "estimate_improving": {"how": improvement.improvement.spec},
+            "accept_proposal": {"head": improvement.base_id},
             "start_improvement": {"how": improvement.improvement.spec},
             "estimate_improving": {"how": improvement.improvement.spec},
             "accept_proposal": {"head": improvement.base_id},
@@ -77,6 +89,11 @@ class World:
             "note_conversation": {"text": "New."},
             "create_export": {},
             "save_recipe": {"name": "New", "recipe": recipe},
+            "import_from_text": {"text": "- description: Works by day."},
+            "accept_personas": {},
+            "decide_persona": {"decision": "rejected"},
+            "grow_personas_from_documents": growth,
+            "estimate_persona_growth": growth,
             "launch_run": {"recipe": recipe},
             "estimate_run": {"recipe": recipe},
         }

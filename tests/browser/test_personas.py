@@ -1,0 +1,100 @@
+"""Growing and reviewing personas, as somebody at a browser does it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from datasets import pulse
+from datasets.models import Project, User
+from generation.engine.protocols import PersonaSketch
+from generation.models import PersonaGrowth
+from generation.services import persona_claims
+from generation.services.persona_landing import Ended, land
+from tests.generation.growing import documents, ordered
+
+PageOf = Callable[[User], Page]
+
+
+@pytest.fixture(autouse=True)
+def a_worker_listens() -> None:
+    pulse.beat(["press", "default"])
+
+
+@pytest.fixture
+def growth(project: Project, owner: User) -> PersonaGrowth:
+    """Of two documents, one of which has been read."""
+    growth = ordered(project, documents(project, "Rain gauge", "Mast"), owner, concurrency=1)
+    make_one(growth)
+    return growth
+
+
+def make_one(growth: PersonaGrowth) -> None:
+    (branch,) = persona_claims.claim_branches(growth_id=growth.pk)
+    people = [
+        PersonaSketch(f"{branch.document.title} {n}", f"Person {n} of {branch.document.title}.") for n in range(5)
+    ]
+    assert land(Ended(branch, people))
+
+
+def test_the_estimate_follows_the_form_and_the_chosen_documents_are_grown_from(
+    project: Project, teammate: User, page_of: PageOf
+) -> None:
+    documents(project, "Rain gauge", "Mast", "Battery")
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/personas/grow/")
+    summary = page.locator("#summary")
+    expect(summary).to_contain_text(re.compile(r"Model calls\s*3\b"))
+    page.select_option("#id_depth", "1")
+    expect(summary).to_contain_text(re.compile(r"Model calls\s*18\b"))
+    page.fill("#id_titles", "a")
+    page.get_by_text("Only some documents").click()
+    expect(page.get_by_label("Rain gauge")).to_be_visible()
+    page.fill("#id_titles", "batt")
+    expect(page.locator("#documents").get_by_text("Mast")).to_have_count(0)
+    expect(summary).to_contain_text(re.compile(r"Model calls\s*6\b"))
+    page.get_by_role("button", name="Grow").click()
+    expect(page).to_have_url(re.compile(r"/personas/growths/\d+/$"))
+    growth = PersonaGrowth.objects.get()
+    assert (growth.documents, growth.depth) == (1, 1)
+
+
+def test_the_page_of_a_growth_follows_it_to_its_end(
+    project: Project, teammate: User, growth: PersonaGrowth, page_of: PageOf
+) -> None:
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/personas/growths/{growth.pk}/")
+    expect(page.locator("#growth")).to_contain_text("Rain gauge 0")
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    make_one(growth)
+    expect(page.locator("#growth")).to_contain_text("Mast 4")
+    expect(page.locator("#growth-head")).to_contain_text("Done")
+    expect(page.get_by_role("button", name="Cancel")).to_have_count(0)
+
+
+def test_personas_are_reviewed_by_the_keyboard_alone(
+    project: Project, teammate: User, growth: PersonaGrowth, page_of: PageOf
+) -> None:
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/personas/review/")
+    heading = page.locator("#persona-review article h2")
+    expect(heading).to_have_text("Rain gauge 0")
+    page.keyboard.press("a")
+    expect(heading).to_have_text("Rain gauge 1")
+    page.keyboard.press("x")
+    expect(heading).to_have_text("Rain gauge 2")
+    page.keyboard.press("u")
+    expect(heading).to_have_text("Rain gauge 1")
+    page.keyboard.press("e")
+    page.fill("#id_description", "Somebody else altogether.")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#persona-review article")).to_contain_text("Somebody else altogether.")
+    page.keyboard.press("j")
+    expect(heading).to_have_text("Rain gauge 2")
+    page.keyboard.press("Shift+A")
+    expect(page).to_have_url(re.compile(r"/personas/$"))
+    assert project.personas.usable().count() == 5
+    assert project.personas.get(name="Rain gauge 1").current.description == "Somebody else altogether."

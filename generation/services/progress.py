@@ -16,7 +16,7 @@ from generation.engine.recipe import Budget
 from generation.engine.stopping import same_kind
 from generation.models import Run, Slot
 
-from . import pullers
+from . import pullers, sinks
 
 WINDOW = timedelta(seconds=60)
 CHART_SPAN = timedelta(minutes=10)
@@ -58,6 +58,7 @@ class Progress:
     silence: int | None
     """Seconds since a worker was heard, when it has been too long; 0 when none ever was."""
     trouble: str
+    sink_trouble: str
     """What is being tried again just now, in the server's own words."""
     budget: Budget
 
@@ -85,6 +86,7 @@ def progress_of(run: Run) -> Progress:
         latency=latency,
         silence=_silence(run),
         trouble=_trouble(run),
+        sink_trouble=_sink_trouble(run),
         budget=Budget.model_validate(run.spec["budget"]),
     )
 
@@ -171,5 +173,12 @@ def _silence(run: Run) -> int | None:
 def _trouble(run: Run) -> str:
     try:
         return pullers.trouble_of(run.pk) if run.is_active else ""
+    except RedisError:
+        return ""
+
+
+def _sink_trouble(run: Run) -> str:
+    try:
+        return sinks.trouble_of(run.pk) if run.spec.get("sinks") else ""
     except RedisError:
         return ""

@@ -11,19 +11,20 @@ from contextlib import contextmanager
 from django.db import connection
 from django.db.models import QuerySet
 
+from datasets.pulse import board
 from generation import extensions
 from generation.engine.errors import FatalError
 from generation.engine.protocols import Kept, Sink
 from generation.engine.recipe import Recipe
 from generation.models import Run, Slot
 
-from . import pullers
-
 log = logging.getLogger(__name__)
 
 SLICE = 50.0
 """Seconds after which other work has its turn."""
 CHUNK = 100
+TOLD = 60
+"""Seconds for which a sink's refusal is shown, unless it comes again."""
 LOCKS = 0x0A18
 """Namespace of the advisory locks taken here."""
 
@@ -31,6 +32,17 @@ LOCKS = 0x0A18
 def runs_waiting() -> list[int]:
     """Runs with conversations that their sinks do not have yet."""
     return list(Slot.objects.filter(delivered=False).order_by().values_list("run_id", flat=True).distinct())
+
+
+def _key(run_id: int) -> str:
+    return f"run:{run_id}:sink"
+
+
+def trouble_of(run_id: int) -> str:
+    """Why conversations of the run still wait for their sinks, as they last said; empty when they do not."""
+    said = board().get(_key(run_id))
+    waits = isinstance(said, bytes) and Slot.objects.filter(run=run_id, delivered=False).exists()
+    return said.decode() if waits else ""
 
 
 def deliver(*, run_id: int) -> None:
@@ -42,7 +54,7 @@ def deliver(*, run_id: int) -> None:
         try:
             _deliver(run, _sinks(run))
         except (FatalError, SinkRefused) as error:
-            pullers.tell(run.pk, str(error))
+            board().set(_key(run.pk), str(error), ex=TOLD)
 
 
 class SinkRefused(Exception):

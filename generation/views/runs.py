@@ -74,7 +74,7 @@ def _parts(run: Run, now: progress.Progress) -> dict[str, str]:
     silence = "" if now.silence is None else str(now.silence // 10)
     return {
         "head": f"{run.state}.{int(run.slots_open > 0)}.{0 if run.is_active else run.slots_failed}",
-        "notes": f"{run.state}.{silence}.{int(now.running > 0)}.{crc32(now.trouble.encode())}",
+        "notes": f"{run.state}.{silence}.{int(now.running > 0)}.{crc32((now.trouble + now.sink_trouble).encode())}",
         "errors": ".".join(f"{group.count}-{group.waiting}" for group in now.errors) + f".{run.state}",
     }
 

@@ -18,7 +18,7 @@ from datasets.history import versions_of
 from datasets.keyset import Page, keyset
 from datasets.models import Conversation, Document, Project, Version
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.talk import TraceShown, documents_of, utterances
+from datasets.talk import TraceShown, documents_of, tools_of, utterances
 
 ROWS = 50
 LEFT = 500
@@ -96,6 +96,7 @@ def _said(project: Project, version: Version) -> dict[str, Any]:
     corpora = dict(documents.values_list("pk", "corpus_id"))
     return {
         "utterances": list(utterances(dialog, corpora)),
+        "tools": tools_of(dialog),
         "trace": TraceShown(dialog.trace),
         "judgements": judgements_shown(version.judgements.all(), dialog),
         "extra": json.dumps(dialog.extra, ensure_ascii=False, indent=1) if dialog.extra else "",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from generation.views import recipe_files, recipes, runs, trials, uses
+from generation.views import recipe_files, recipes, runs, tables, trials, uses
 
 urlpatterns = [
     path("p/<slug:project>/runs/", runs.run_list, name="run-list"),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("p/<slug:project>/runs/<int:run>/", runs.run_detail, name="run-detail"),
     path("p/<slug:project>/runs/<int:run>/budget/", runs.run_budget, name="run-budget"),
     path("p/<slug:project>/runs/<int:run>/recipe/", recipe_files.run_yaml, name="run-yaml"),
+    path("p/<slug:project>/runs/<int:run>/table/", tables.run_table, name="run-table"),
     path("p/<slug:project>/runs/<int:run>/<slug:action>/", runs.run_action, name="run-action"),
     path("p/<slug:project>/batches/<int:batch>/run/", runs.batch_run, name="batch-run"),
     path("p/<slug:project>/recipes/", recipe_files.recipe_list, name="recipe-list"),

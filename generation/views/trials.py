@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import accumulate
 from typing import Any
 
 from django.contrib import messages
@@ -18,6 +17,7 @@ from datasets.access import project_view
 from datasets.models import Project, PromptRole, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.schema import Dialog
+from datasets.talk import utterances
 from generation.forms.drafts import DraftForm
 from generation.models import Trial
 from generation.services import trials
@@ -61,11 +61,7 @@ def _spelled_out(trial: Trial) -> dict[str, Any]:
 
 def _attempt(attempt: dict[str, Any], number: int) -> dict[str, Any]:
     dialog = Dialog.model_validate(attempt["dialog"])
-    turns = accumulate(message.role == "user" for message in dialog.messages)
-    lines = [
-        {"message": message, "turn": turn, "step": dialog.trace.written_by(index)}
-        for index, (message, turn) in enumerate(zip(dialog.messages, turns, strict=True))
-    ]
+    lines = list(utterances(dialog, {}))
     texts = dialog.trace.texts
     calls = [
         {"step": step, "request": [(role, texts[text]) for role, text in step.request], "reply": texts[step.reply]}

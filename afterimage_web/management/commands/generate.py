@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import threading
 from argparse import ArgumentParser
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.files import File
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 from pydantic import ValidationError
 from tqdm import tqdm
 
 from afterimage_web import embedded
+from afterimage_web.management.folders import corpus_named, read_folder
 from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Options
-from datasets.models import Corpus, Export, Project, PromptRole, SourceFile, User
-from datasets.services import corpora, exports, ingest
+from datasets.models import Corpus, Export, Project, PromptRole, User
+from datasets.services import exports
 from datasets.services.errors import Refused
 from datasets.services.projects import create_project
 from generation.engine.recipe import ModelChoice, Recipe
@@ -73,19 +72,8 @@ class Command(BaseCommand):
 
     def read(self, folder: Path, project: Project) -> Corpus:
         """The folder's documents, indexed. A corpus of the same name is brought up to date, not read again."""
-        corpus = project.corpora.filter(name=folder.resolve().name[:100]).first() or corpora.create_corpus(
-            project=project, name=folder.resolve().name[:100], user=None
-        )
-        for path in tqdm(sorted(documents_in(folder)), desc="Reading", unit="file"):
-            with path.open("rb") as opened:
-                file, changed = corpora.store_file(
-                    corpus=corpus, name=str(path.relative_to(folder)), file=File(opened), user=None
-                )
-            if changed or file.state != SourceFile.State.READY:
-                ingest.ingest(file.pk)
-                file.refresh_from_db()
-            if file.error:
-                tqdm.write(f"{file.name}: {file.error}", file=self.stderr)
+        corpus = corpus_named(project, folder.resolve().name[:100])
+        read_folder(folder, corpus, lambda sentence: tqdm.write(sentence, file=self.stderr))
         return corpus
 
     def follow(self, run: Run) -> None:
@@ -126,10 +114,6 @@ def pull_all(run_id: int) -> None:
             waited.wait(0.2)
     finally:
         connection.close()
-
-
-def documents_in(folder: Path) -> Iterator[Path]:
-    return (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
 
 
 def project_named(slug: str | None) -> Project:

@@ -1,6 +1,6 @@
 """The pages of the archive, room by room."""
 
-from . import conversations, corpora, criteria, exports, imports, people, personas, projects, prompts, reports
+from . import conversations, corpora, criteria, exports, imports, people, personas, projects, prompts, reports, tools
 
 app_name = "datasets"
 urlpatterns = [
@@ -9,6 +9,7 @@ urlpatterns = [
     *corpora.urlpatterns,
     *personas.urlpatterns,
     *prompts.urlpatterns,
+    *tools.urlpatterns,
     *criteria.urlpatterns,
     *imports.urlpatterns,
     *conversations.urlpatterns,

@@ -168,13 +168,25 @@
 
   // Drop zone: files and whole folders; the list of names works for chosen files too.
   const readable = (size) => (size < 1000 ? `${size} B` : size < 1e6 ? `${(size / 1000).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`);
+  // Browsers send a file without the folder that it stood in: forms that ask for `paths` get them in the order of the files.
+  const dropped = new WeakMap();
+  const pathOf = (file) => dropped.get(file) || file.webkitRelativePath || file.name;
+  on("formdata", (event) => {
+    if (!event.formData.has("paths")) return;
+    const files = all("input[type=file]", event.target).flatMap((input) => [...input.files]);
+    event.formData.set("paths", JSON.stringify(files.map(pathOf)));
+  });
   const listFiles = (input) => {
     const list = input.closest(".drop").querySelector(".drop-list");
     list.replaceChildren(...[...input.files].map((file) =>
-      make("li", {}, make("span", { textContent: file.name }), make("span", { className: "muted nowrap", textContent: readable(file.size) }))));
+      make("li", {}, make("span", { textContent: pathOf(file) }), make("span", { className: "muted nowrap", textContent: readable(file.size) }))));
   };
   const filesIn = async (entry) => {
-    if (entry.isFile) return [await new Promise((done, fail) => entry.file(done, fail))];
+    if (entry.isFile) {
+      const file = await new Promise((done, fail) => entry.file(done, fail));
+      dropped.set(file, entry.fullPath.replace(/^\//, ""));
+      return [file];
+    }
     const reader = entry.createReader();
     const found = [];
     for (;;) { // a reader hands out at most a hundred entries at a time

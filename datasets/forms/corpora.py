@@ -38,6 +38,8 @@ class ManyFilesField(forms.FileField):
     widget = ManyFilesInput
 
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        if not data and not self.required:
+            return []
         files = data or [None]
         return [super(ManyFilesField, self).clean(file, initial) for file in files]
 
@@ -73,24 +75,44 @@ class OptionsMixin(forms.Form):
 class UploadForm(OptionsMixin):
     files = ManyFilesField(  # type: ignore[assignment]  # Django takes fields out of the class
         label="Files",
+        required=False,
         allow_empty_file=True,
         help_text="PDF, DOCX, HTML, Markdown, text, RTF, CSV, TSV or JSONL.",
-        error_messages={"required": "Choose at least one file."},
+    )
+    folder = ManyFilesField(
+        label="Or a whole folder",
+        required=False,
+        allow_empty_file=True,
+        help_text="With the folders in it; files keep their paths.",
+        widget=ManyFilesInput(attrs={"webkitdirectory": True}),
     )
     paths = forms.CharField(required=False, max_length=1_000_000, widget=forms.HiddenInput)
-    field_order = ["files"]
+    field_order = ["files", "folder"]
+
+    def clean(self) -> dict[str, Any]:
+        super().clean()
+        if not self.errors and not self.chosen:
+            self.add_error("files", "Choose at least one file.")
+        return self.cleaned_data
+
+    @property
+    def chosen(self) -> list[UploadedFile]:
+        """Hidden files of a folder, as the system's own are, are not meant."""
+        folder = [file for file in self.cleaned_data["folder"] if not (file.name or "").startswith(".")]
+        return [*self.cleaned_data["files"], *folder]
 
     def folders(self) -> list[str]:
-        """Of a valid form: the folder that each file stood in. Browsers tell names alone; the page's script tells these
-        as a JSON list of paths in the order of the files."""
-        files = self.cleaned_data["files"]
+        """Of a valid form: the folder that each chosen file stood in. Browsers tell names alone; the page's script tells
+        these, as a JSON list of the paths of all files that were sent."""
+        files = [*self.cleaned_data["files"], *self.cleaned_data["folder"]]
         try:
             paths = json.loads(self.cleaned_data["paths"] or "[]")
         except ValueError:
             return []
         if not isinstance(paths, list) or len(paths) != len(files):
             return []
-        return [str(path).rpartition("/")[0] for path in paths]
+        by_file = {id(file): str(path).rpartition("/")[0] for file, path in zip(files, paths, strict=True)}
+        return [by_file[id(file)] for file in self.chosen]
 
 
 class ReadingForm(OptionsMixin):

@@ -41,9 +41,8 @@ def corpus_upload(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
         for error in (sentence for sentences in form.errors.values() for sentence in sentences):
             messages.error(request, str(error))
         return page_of(row)
-    files = form.cleaned_data["files"]
     results = corpora.store_files(
-        corpus=row, files=files, user=request.user, options=form.options or None, folders=form.folders()
+        corpus=row, files=form.chosen, user=request.user, options=form.options or None, folders=form.folders()
     )
     _enqueue(result.source for result in results if result.source and result.changed)
     _tell(request, results)

@@ -5,16 +5,12 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from asgiref.sync import sync_to_async
-from django.conf import settings
-
-from datasets.index import PassageIndex, connect
-from datasets.models import Corpus
 from datasets.schema import Source
 from generation import extensions
+from generation.engine.errors import FatalError
 from generation.engine.modifiers import Plain, WithContext, WithRetrieval
 from generation.engine.protocols import PromptModifier, Retriever
-from generation.engine.providers import ClientPool, OpenAIEmbedder
+from generation.engine.providers import ClientPool
 from generation.engine.recipe import (
     AnyRetriever,
     CustomRetriever,
@@ -24,11 +20,10 @@ from generation.engine.recipe import (
     InTurn,
     Recipe,
 )
-from generation.engine.retrievers import Cached, Chained, Patient, Static
+from generation.engine.retrievers import Cached, Chained, Static
 from generation.engine.retrievers import Ensemble as AskedTogether
 
-from .embedding import embedding_of
-from .retrieving import CorpusRetriever
+from .retrieving import retriever_for
 
 
 async def open_modifier(spec: Recipe, pool: ClientPool, stack: AsyncExitStack) -> PromptModifier:
@@ -53,7 +48,10 @@ class _Assembly:
     async def build(self, part: AnyRetriever) -> Retriever:
         match part:
             case FromCorpus():
-                return await self._corpus(part.corpus or self.spec.corpus)
+                corpus = part.corpus or self.spec.corpus
+                if corpus is None:
+                    raise FatalError("A retriever of this recipe searches its corpus, and it has none.")
+                return await self._corpus(corpus)
             case FixedText():
                 return Static((_source(part),))
             case InTurn():
@@ -64,13 +62,8 @@ class _Assembly:
             case CustomRetriever():
                 return extensions.build("retrievers", part.name, **part.options)
 
-    async def _corpus(self, corpus: int | None) -> Retriever:
-        embedding = await sync_to_async(embedding_of)(corpus)
-        client = connect(settings.QDRANT_URL, settings.QDRANT_API_KEY)
-        self.stack.push_async_callback(client.close)
-        index = PassageIndex(client, Corpus(pk=corpus).collection)
-        embedder = OpenAIEmbedder(self.pool, *embedding) if embedding else None
-        return Patient(CorpusRetriever(index, self.spec.retrieval.depth, embedder))
+    async def _corpus(self, corpus: int) -> Retriever:
+        return await retriever_for(corpus, depth=self.spec.retrieval.depth, pool=self.pool, stack=self.stack)
 
 
 def _source(fixed: FixedText) -> Source:

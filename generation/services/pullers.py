@@ -35,6 +35,11 @@ def trouble_of(run_id: int | str) -> str:
     return said.decode() if isinstance(said, bytes) else ""
 
 
+def tell(run_id: int, trouble: str) -> None:
+    """Show on the run's page what is being tried again."""
+    board().set(_trouble_key(run_id), trouble, ex=TROUBLED)
+
+
 def pullers_wanted(concurrency: int) -> int:
     return math.ceil(concurrency / DIALOGS_A_PULLER)
 

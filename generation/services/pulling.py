@@ -12,15 +12,16 @@ from django.utils import timezone
 from redis import RedisError
 
 from generation.adapters.making import Press, open_press
-from generation.engine.errors import FatalError
+from generation.adapters.retrieving import check_retrieval
+from generation.engine.errors import FatalError, TransientError
 from generation.engine.protocols import Job, Outcome
-from generation.engine.recipe import Recipe
+from generation.engine.recipe import FromCorpus, Recipe, retrievers_in
 from generation.engine.runner import Runner
 from generation.frozen import Frozen
 from generation.models import Run, Slot
 from generation.secrets import Undecryptable
 
-from . import runs
+from . import pullers, runs
 from .desk import DatabaseDesk
 from .openings import RunOpenings
 
@@ -46,6 +47,8 @@ def pull(*, run_id: int) -> None:
         asyncio.run(_pull(run))
     except (Undecryptable, FatalError) as error:
         runs.fail_run(run=run, reason=str(error))
+    except TransientError as error:
+        pullers.tell(run.pk, str(error))  # the next tick tries again
     except (OperationalError, InterfaceError, RedisError):
         raise  # it comes back by itself, and with it the next tick
     except Exception as error:
@@ -57,6 +60,8 @@ async def _pull(run: Run) -> None:
     spec, frozen = Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen)
     desk: DatabaseDesk | None = None
     try:
+        if not run.slots_done:
+            await _check_corpora(spec)
         async with open_press(spec, frozen, RunOpenings(run)) as press:
             desk = DatabaseDesk(run, frozen, on_share=press.switchboard.set_lines)
             press.switchboard.hear = desk.puller.hear
@@ -65,6 +70,17 @@ async def _pull(run: Run) -> None:
         if desk:
             await sync_to_async(desk.close)()
         await sync_to_async(connections.close_all)()
+
+
+async def _check_corpora(spec: Recipe) -> None:
+    """Whether what is retrieved from can be searched: better said before the first call than after it."""
+    if spec.retrieval.when == "never":
+        return
+    named = [
+        one.corpus or spec.corpus for one in retrievers_in(spec.retrieval.retriever) if isinstance(one, FromCorpus)
+    ]
+    for corpus in {corpus for corpus in named if corpus is not None}:
+        await check_retrieval(corpus)
 
 
 def _producer(press: Press):

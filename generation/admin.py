@@ -70,6 +70,22 @@ class SlotAdmin(ReadOnly, LargeTable):
     list_select_related = ["run"]
 
 
+@admin.register(models.Improvement)
+class ImprovementAdmin(ReadOnly, ModelAdmin):
+    list_display = ["pk", "project", "state", "made", "failed", "total", "calls", "cost", "created_by", "created"]
+    list_filter = ["state", "offline", "project"]
+    search_fields = ["=id"]
+    list_select_related = ["project", "created_by"]
+
+
+@admin.register(models.ImprovementItem)
+class ImprovementItemAdmin(ReadOnly, LargeTable):
+    list_display = ["improvement", "conversation_id", "state", "before", "after", "attempts", "decided_by", "updated"]
+    list_filter = ["state"]
+    search_fields = ["=improvement__id", "error"]
+    list_select_related = ["improvement", "decided_by"]
+
+
 @admin.register(models.Call)
 class CallAdmin(ReadOnly, LargeTable):
     list_display = [

@@ -25,9 +25,13 @@ from pydantic import (
 
 from datasets.text import clean, clean_json
 
+from .jsonl import encode
+
 LONGEST_DESCRIPTION, LONGEST_PROMPT, MOST_FEATURES = 5_000, 20_000, 100
-LONGEST_YAML = 4_000_000
+LONGEST_YAML = 2_000_000
 """In characters: YAML is slow to read. Larger files come as JSONL."""
+DEEPEST_YAML = 20
+_LOADER: Any = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class Unreadable(Exception):
@@ -131,16 +135,29 @@ def _yaml_items(text: str) -> Iterable[tuple[str, Any]]:
     if len(text) > LONGEST_YAML:
         raise Unreadable("This is too long to be read as YAML: bring it as JSONL, or in several files.")
     try:
+        _check_shape(text)
         # Every scalar is read as the words that stand there: "25_34" is an age band, "yes" an answer, "1.0" a version.
-        said = yaml.load(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader))  # noqa: S506 - makes only texts
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        said = yaml.load(text, Loader=_LOADER)  # noqa: S506 - makes only texts
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" (line {mark.line + 1})" if mark else ""
         raise Unreadable(f"This cannot be read as YAML{where}: check its indents and quotation marks.") from error
+    said = said or []
     said = said["personas"] if isinstance(said, dict) and isinstance(said.get("personas"), list) else said
     if not isinstance(said, list):
         raise Unreadable("Personas come as a list: begin each with “- name: …”.")
     return _numbered(said)
+
+
+def _check_shape(text: str) -> None:
+    """Refuses what a few bytes can make endless, or so deep that the loader, which recurses, breaks down."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            raise Unreadable("This uses aliases (“*name”): write out what they stand for.")
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > DEEPEST_YAML:
+            raise Unreadable("This is nested too deeply for a list of personas.")
 
 
 def _numbered(items: list[Any]) -> Iterable[tuple[str, Any]]:
@@ -200,7 +217,7 @@ def _sentence(error: ValidationError) -> str:
 def write_jsonl(rows: Iterable[PersonaRow]) -> Iterator[str]:
     """A line each."""
     for row in rows:
-        yield json.dumps(_said(row), ensure_ascii=False) + "\n"
+        yield encode(_said(row)).decode()
 
 
 def write_yaml(rows: Iterable[PersonaRow]) -> Iterator[str]:

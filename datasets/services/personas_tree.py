@@ -75,8 +75,10 @@ def review_of(*, project: Project, persona: Persona | None = None, document: int
         place = persona.document_id
     else:
         place = _next_place(project, None) if document is None else document or None
-    twigs = tree_of(people_of(project, place).order_by("depth", "pk"))
-    return _review(project, place, twigs, persona.pk if persona else 0)
+    people = list(people_of(project, place).order_by("depth", "pk"))
+    if persona is not None and persona not in people:
+        people.append(persona)
+    return _review(project, place, tree_of(people), persona.pk if persona else 0)
 
 
 def _review(project: Project, place: int | None, twigs: list[Twig], persona: int) -> Review:

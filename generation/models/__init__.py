@@ -1,5 +1,6 @@
 """How things get made: the tables of the press."""
 
+from .alerts import Alert, AlertDelivery, AlertMail, AlertRule, AlertWebhook
 from .endpoints import CorpusEmbedding, Endpoint, EndpointKey, Price
 from .improvements import Improvement, ImprovementItem
 from .personas import PersonaBranch, PersonaGrowth
@@ -7,6 +8,7 @@ from .runs import Call, Recipe, Run, Slot
 from .trials import Trial
 
 __all__ = [
-    "Call", "CorpusEmbedding", "Endpoint", "EndpointKey", "Improvement", "ImprovementItem", "PersonaBranch",
-    "PersonaGrowth", "Price", "Recipe", "Run", "Slot", "Trial",
+    "Alert", "AlertDelivery", "AlertMail", "AlertRule", "AlertWebhook", "Call", "CorpusEmbedding", "Endpoint",
+    "EndpointKey", "Improvement", "ImprovementItem", "PersonaBranch", "PersonaGrowth", "Price", "Recipe", "Run", "Slot",
+    "Trial",
 ]  # fmt: skip

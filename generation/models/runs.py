@@ -140,6 +140,11 @@ class Slot(models.Model):
             models.Index(fields=["run", "-updated"], name="slot_failed", condition=models.Q(state="failed")),
             models.Index(fields=["run", "batch"], name="slot_waiting", condition=models.Q(leads=False, opening="")),
             models.Index(fields=["run", "id"], name="slot_undelivered", condition=models.Q(delivered=False)),
+            models.Index(
+                fields=["run", "updated"],
+                name="slot_ended",
+                condition=models.Q(state="done") | ~models.Q(error_kind=""),
+            ),
             GinIndex(fields=["sketch"], name="slot_sketch", fastupdate=False),
         ]
 
@@ -168,6 +173,7 @@ class Call(models.Model):
         indexes = [
             models.Index(fields=["project", "-id"], name="call_newest"),
             models.Index(fields=["run", "created"], name="call_by_run"),
+            models.Index(fields=["project", "created"], name="call_by_time"),
         ]
 
     def __str__(self) -> str:

@@ -308,11 +308,11 @@ def _use(known: Sequence[bytes | None]) -> KeyUse:
     )
 
 
-def announce_change(endpoint: Endpoint) -> None:
+def announce_change(endpoint: int) -> None:
     """Have workers read the keys of the endpoint again, once what has been changed is committed."""
     token = uuid.uuid4().hex
     transaction.on_commit(
-        lambda: board().set(revision_name(endpoint.pk), token, ex=REVISION_KEPT),
+        lambda: board().set(revision_name(endpoint), token, ex=REVISION_KEPT),
         robust=True,
     )
 
@@ -322,7 +322,6 @@ def wake(key: EndpointKey) -> None:
     board().hdel(hash_name(key.pk), "rests", "errors", "erred", "limited", "refused")
 
 
-def forget(keys: Iterable[int]) -> None:
-    """Keys that are no more."""
-    if names := [hash_name(pk) for pk in keys]:
-        board().delete(*names)
+def forget(key: int) -> None:
+    """What was known of a key that is no more."""
+    board().delete(hash_name(key))

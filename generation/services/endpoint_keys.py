@@ -96,18 +96,8 @@ def switch_key(*, key: EndpointKey, on: bool, user: User) -> None:
 
 @transaction.atomic
 def remove_key(*, key: EndpointKey, user: User) -> None:
-    remove_keys(endpoint=key.endpoint, only=key)
+    key.delete()
     _changed(key.endpoint, user, f"removed a key of “{key.endpoint.name}”")
-
-
-@transaction.atomic
-def remove_keys(*, endpoint: Endpoint, only: EndpointKey | None = None) -> None:
-    """All keys of the endpoint, or `only` one of them."""
-    rows = endpoint.keys.filter(pk=only.pk) if only else endpoint.keys.all()
-    pks = list(rows.values_list("pk", flat=True))
-    rows.delete()
-    transaction.on_commit(partial(keyring.forget, pks), robust=True)
-    keyring.announce_change(endpoint)
 
 
 @transaction.atomic
@@ -117,10 +107,11 @@ def replace_keys(*, endpoint: Endpoint, secret: str) -> None:
     key = EndpointKey.seal(endpoint, secret.strip())
     if len(stored) == 1:
         key.name, key.hourly_limit, key.daily_limit = stored[0].name, stored[0].hourly_limit, stored[0].daily_limit
-    remove_keys(endpoint=endpoint)
+    endpoint.keys.all().delete()
     key.save()
+    keyring.announce_change(endpoint.pk)
 
 
 def _changed(endpoint: Endpoint, user: User, text: str) -> None:
-    keyring.announce_change(endpoint)
+    keyring.announce_change(endpoint.pk)
     record_activity(project=endpoint.project, actor=user, text=text, path=f"endpoints/{endpoint.pk}/")

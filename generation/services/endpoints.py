@@ -12,7 +12,7 @@ from datasets.services.errors import Refused
 from generation.models import Endpoint, Run
 from generation.models.endpoints import OFFLINE
 
-from . import endpoint_keys as keys
+from . import endpoint_keys
 
 
 @transaction.atomic
@@ -37,7 +37,7 @@ def save_endpoint(
     except IntegrityError as error:
         raise Refused("Another endpoint has that name: choose a different one.", field="name") from error
     if key:
-        keys.replace_keys(endpoint=row, secret=key)
+        endpoint_keys.replace_keys(endpoint=row, secret=key)
     text = f"{'changed' if endpoint else 'added'} the endpoint “{row.name}”"
     record_activity(project=project, actor=user, text=text, path=f"endpoints/{row.pk}/")
     return row
@@ -45,7 +45,7 @@ def save_endpoint(
 
 @transaction.atomic
 def forget_keys(*, endpoint: Endpoint, user: User) -> None:
-    keys.remove_keys(endpoint=endpoint)
+    endpoint.keys.all().delete()
     text = f"removed what keys “{endpoint.name}” had"
     record_activity(project=endpoint.project, actor=user, text=text, path=f"endpoints/{endpoint.pk}/")
 

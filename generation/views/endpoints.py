@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -105,7 +106,7 @@ def _page(
     endpoint: Endpoint | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    context = {"form": form, "prices": prices, "endpoint": endpoint}
+    context: dict[str, Any] = {"form": form, "prices": prices, "endpoint": endpoint}
     if endpoint and not endpoint.is_offline:
         context |= {"keys": key_rows(endpoint), "key_form": KeyForm()}
     return render_page(request, "generation/endpoint_form.html", context, status=status)

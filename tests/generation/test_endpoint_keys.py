@@ -202,6 +202,15 @@ def test_workers_are_told_of_every_change(
     assert pulse.board().get(name) not in (None, before)
 
 
+def test_workers_are_told_of_a_key_that_an_administrator_deletes(
+    first: EndpointKey, django_capture_on_commit_callbacks: Callable
+) -> None:
+    pulse.board().delete(keyring.revision_name(first.endpoint_id))
+    with django_capture_on_commit_callbacks(execute=True):
+        first.delete()
+    assert pulse.board().exists(keyring.revision_name(first.endpoint_id))
+
+
 # -- with the endpoint's own form ---------------------------------------------------------------------------------------
 
 

@@ -195,7 +195,7 @@ def test_limits_are_of_the_hour_and_the_day(endpoint: Endpoint, redis: Redis) ->
 def test_everything_in_redis_expires(endpoint: Endpoint, redis: Redis) -> None:
     key(endpoint, "sk-a")
     key(endpoint, "sk-b")
-    keyring.announce_change(endpoint)
+    keyring.announce_change(endpoint.pk)
 
     async def work(of: SharedKeys) -> None:
         a, b = await of.lend(0), await of.lend(0)
@@ -292,7 +292,7 @@ def test_keys_that_are_added_or_switched_off_are_taken_up_by_workers_that_are_at
     async def changed(change: Callable[[], object]) -> None:
         def commit() -> None:
             change()
-            keyring.announce_change(endpoint)
+            keyring.announce_change(endpoint.pk)
             connections.close_all()
 
         await asyncio.to_thread(commit)

@@ -7,30 +7,32 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 LONGEST = 300
-"""Characters of a value that a cell shows."""
+"""Characters of a value that a cell of a table shows."""
+WHOLE = 20_000
+"""Characters of a value that stands by itself."""
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A value on one line. What is `nothing` was not said, or is null; `text` is cut where the value is `long`."""
+    """A value in words. What is `nothing` was not said, or is null."""
 
     kind: Literal["text", "number", "json", "nothing"]
     text: str = ""
-    long: bool = False
 
 
-def cell_of(value: Any) -> Cell:
+def cell_of(value: Any, longest: int = LONGEST) -> Cell:
+    """Cut after `longest` characters."""
     if value is None:
         return Cell("nothing")
     if isinstance(value, bool):
         return Cell("text", "yes" if value else "no")
     if isinstance(value, str):
-        return _cut("text", " ".join(value.split()))
-    return _cut("number" if isinstance(value, int | float) else "json", compact(value))
+        return Cell("text", _cut(value, longest))
+    return Cell("number" if isinstance(value, int | float) else "json", _cut(compact(value), longest))
 
 
-def _cut(kind: Literal["text", "number", "json"], text: str) -> Cell:
-    return Cell(kind, text) if len(text) <= LONGEST else Cell(kind, text[: LONGEST - 1] + "…", long=True)
+def _cut(text: str, longest: int) -> str:
+    return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
 def compact(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from datasets.cells import Cell, cell_of, compact, parsed, pretty
+from datasets.cells import WHOLE, Cell, cell_of, compact, parsed, pretty
 from datasets.schema import Dialog, Message, Source, Step, ToolCall, ToolSpec, Trace
 
 
@@ -114,9 +114,11 @@ def _results(messages: Sequence[Message]) -> dict[tuple[int, int], Message]:
 
 
 def _fields(dialog: Dialog, message: Message) -> tuple[tuple[str, Cell], ...]:
-    if not isinstance(dialog.output, dict) or message.role != "assistant" or parsed(message.content) != dialog.output:
+    """In the order in which they were written, which the stored value has lost."""
+    if not isinstance(dialog.output, dict) or message.role != "assistant":
         return ()
-    return tuple((name, cell_of(value)) for name, value in dialog.output.items())
+    said = parsed(message.content)
+    return tuple((name, cell_of(value, WHOLE)) for name, value in said.items()) if said == dialog.output else ()
 
 
 def laid_out(content: str) -> str:

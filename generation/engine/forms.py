@@ -15,7 +15,7 @@ from jsonschema.exceptions import SchemaError, ValidationError, best_match
 from referencing import Registry
 from referencing.exceptions import Unresolvable
 
-from .replies import excerpt
+from .replies import excerpt, loads
 
 LONGEST = 50_000
 """Characters of a schema as JSON."""
@@ -30,6 +30,14 @@ _VALUES = ("enum", "const", "default", "examples", "required")
 def _is_a_moment(value: object) -> bool:
     """The library leaves this common format unchecked unless another package is there."""
     return not isinstance(value, str) or ("T" in value.upper() and bool(datetime.fromisoformat(value)))
+
+
+def read(text: str) -> Any:
+    """The schema that a text holds. ValueError, in a sentence, when it is not JSON."""
+    try:
+        return loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError("This is not JSON: check its quotation marks, commas and braces.") from error
 
 
 def checked(form: dict[str, Any]) -> dict[str, Any]:

@@ -5,11 +5,12 @@ A recipe names rows of the project by id; `generation.adapters` resolves them wh
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_serializer, field_validator, model_validator
 
 from . import forms, rules
 from .judging import Judging
@@ -56,7 +57,17 @@ class Rows(Variant):
 
     kind: Literal["rows"] = "rows"
     form: dict[str, Any]
-    """The JSON schema."""
+    """The JSON schema, or its text: models fill its properties in the order in which they are written."""
+
+    @field_validator("form", mode="before")
+    @classmethod
+    def _reads_its_text(cls, form: Any) -> Any:
+        return forms.read(form) if isinstance(form, str) else form
+
+    @field_serializer("form", when_used="json")
+    def _as_text(self, form: dict[str, Any]) -> str:
+        """In jsonb, properties would lose their order."""
+        return json.dumps(form, ensure_ascii=False)
 
     @field_validator("form")
     @classmethod

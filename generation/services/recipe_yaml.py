@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from datasets.models import Project, PromptRole
 from datasets.services.errors import Refused
-from generation.engine.recipe import Recipe, ToolDialogs
+from generation.engine.recipe import Recipe, Rows, ToolDialogs
 from generation.frozen import Frozen, FrozenText
 
 LONGEST = 100_000
@@ -32,6 +32,8 @@ def write_yaml(spec: Recipe, frozen: Frozen) -> str:
     }
     if isinstance(spec.product, ToolDialogs):
         named["product"] = said["product"] | {"tools": [tool.name for tool in frozen.tools]}
+    if isinstance(spec.product, Rows):
+        named["product"] = said["product"] | {"form": spec.product.form}
     return HEAD + yaml.safe_dump(named | {key: said[key] for key in said if key not in named}, **STYLE)
 
 

@@ -17,9 +17,10 @@ from datasets.keyset import keyset
 from datasets.models import Conversation, Project
 from datasets.models.conversations import ConversationQuerySet
 from datasets.pages import HtmxHttpRequest, render_page
+from generation.engine.recipe import Recipe, Rows
 from generation.models import Run
 
-ROWS = 50
+SIZE = 50
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ def run_table(request: HtmxHttpRequest, project: Project, run: int) -> HttpRespo
     columns = columns_of(row)
     if not columns:
         raise Http404("This run makes no rows.")
-    page = keyset(rows_of(project, row), "pk", size=ROWS, descending=True, **PlaceForm(request.GET).values())
+    page = keyset(rows_of(project, row), "pk", size=SIZE, descending=True, **PlaceForm(request.GET).values())
     context = {
         "run": row,
         "columns": columns,
@@ -49,7 +50,8 @@ def run_table(request: HtmxHttpRequest, project: Project, run: int) -> HttpRespo
 
 def columns_of(run: Run) -> list[str]:
     """Empty for a run that makes no rows."""
-    return list(run.spec.get("product", {}).get("form", {}).get("properties", {}))
+    product = Recipe.model_validate(run.spec).product
+    return list(product.form["properties"]) if isinstance(product, Rows) else []
 
 
 def rows_of(project: Project, run: Run) -> ConversationQuerySet:

@@ -154,13 +154,14 @@ def refused(project: Project, user: User, product: dict[str, Any]) -> str:
 @pytest.mark.parametrize(
     ("form", "why"),
     [
+        ("{no JSON}", "This is not JSON: check its quotation marks"),
         ({"type": "string"}, "The schema of a row is one of an object with properties."),
         ({"type": "object", "properties": {"a": {"type": "text"}}}, "This is not a JSON schema: properties.a.type"),
         ({"type": "object", "properties": {"a": {"$ref": "http://127.0.0.1/x"}}}, "outside of itself"),
     ],
 )
 def test_a_schema_that_cannot_be_used_is_refused_in_a_sentence(
-    project: Project, teammate: User, form: dict[str, Any], why: str
+    project: Project, teammate: User, form: Any, why: str
 ) -> None:
     assert why in refused(project, teammate, {"kind": "rows", "form": form})
 
@@ -179,6 +180,7 @@ def test_recipes_as_yaml_name_their_tools_and_hold_their_schema(project: Project
         spec = recipe(project, product=product)
         text = write_yaml(spec, freeze(project=project, spec=spec))
         assert read_yaml(project=project, text=text) == spec
+    assert list(yaml.safe_load(text)["product"]["form"]["properties"]) == list(FORM["properties"])
     spec = recipe(project, product=with_tools(*project.tools.order_by("-name")))
     text = write_yaml(spec, freeze(project=project, spec=spec))
     assert yaml.safe_load(text)["product"]["tools"] == ["b", "a"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -66,6 +67,15 @@ def test_rows_stand_in_a_table_of_the_schemas_properties_made_safe(
     assert "format=rows" in page(client_of(teammate), at(run))
     assert client_of(stranger).get(at(run)).status_code == 404
     assert Client().get(at(run)).status_code == 302
+
+
+def test_columns_stand_in_the_order_in_which_the_schema_was_written(
+    project: Project, owner: User, client_of: ClientOf
+) -> None:
+    names = ["why", "a", "summary", "b"]
+    form = {"type": "object", "properties": {name: {"type": "string"} for name in names}}
+    run = launched(project, product={"kind": "rows", "form": json.dumps(form)})
+    assert client_of(owner).get(at(run)).context["columns"] == names
 
 
 def test_a_run_of_another_project_or_of_conversations_has_no_table(

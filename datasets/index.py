@@ -168,9 +168,8 @@ class Client:
                 # most likely a kept-alive connection to a server that has restarted; every request may be sent twice
                 status, answer = await self._send(method, path, data)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            said = str(error) or "it took too long"
             raise IndexUnavailable(
-                f"The vector store at {self.place} does not answer: {self._advice} ({said})."
+                f"The vector store at {self.place} does not answer ({_reason(error)}): {self._advice}."
             ) from error
         if status >= 400:
             raise _fault(status, answer)
@@ -216,6 +215,24 @@ def base_of(url: str) -> str:
     parts = urlsplit(url.rstrip("/"))
     host = parts.netloc if parts.port else f"{parts.netloc}:{PORT}"
     return f"{parts.scheme}://{host}{parts.path}"
+
+
+def _reason(error: Exception) -> str:
+    """Why there is no answer, in a few words."""
+    match error:
+        case TimeoutError():
+            return "it takes too long"
+        case aiohttp.ClientConnectorDNSError():
+            return "no server of that name is known"
+        case aiohttp.ClientConnectorCertificateError():
+            return "its certificate is not trusted"
+        case aiohttp.ClientSSLError():
+            return "it does not speak TLS: perhaps its address begins with http"
+        case aiohttp.ClientConnectorError():
+            return "nothing answers there"
+        case aiohttp.InvalidURL():
+            return "that is no address"
+    return str(error) or type(error).__name__
 
 
 KINDS: dict[int, type[IndexFault]] = {

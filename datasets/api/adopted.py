@@ -35,7 +35,7 @@ class AdoptIn(Body):
     id_key: KeyPath = Field("", max_length=200)
     max_docs: int = Field(10_000, ge=1, le=MOST_POINTS, description="Points that are copied.")
     vector: str | None = Field(
-        None, max_length=255, description="Name of the vector that is searched; null: the first."
+        None, max_length=255, description="Name of the vector that is searched; null: the longest."
     )
     score_threshold: float | None = None
 

@@ -33,15 +33,13 @@ class ManyFilesInput(forms.ClearableFileInput):
 
 
 class ManyFilesField(forms.FileField):
-    """Cleans to a list of uploaded files. An empty file is taken: the page says beside it that it is empty."""
+    """Cleans to a list of uploaded files, perhaps of none. An empty file is taken: the page says beside it that it is
+    empty."""
 
     widget = ManyFilesInput
 
     def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
-        if not data and not self.required:
-            return []
-        files = data or [None]
-        return [super(ManyFilesField, self).clean(file, initial) for file in files]
+        return [super(ManyFilesField, self).clean(file, initial) for file in data or []]
 
 
 class OptionsMixin(forms.Form):
@@ -73,17 +71,13 @@ class OptionsMixin(forms.Form):
 
 
 class UploadForm(OptionsMixin):
+    use_required_attribute = False  # files, a folder, or both
     files = ManyFilesField(  # type: ignore[assignment]  # Django takes fields out of the class
-        label="Files",
-        required=False,
-        allow_empty_file=True,
-        help_text="PDF, DOCX, HTML, Markdown, text, RTF, CSV, TSV or JSONL.",
+        label="Files", allow_empty_file=True, help_text="PDF, DOCX, HTML, Markdown, text, RTF, CSV, TSV or JSONL."
     )
     folder = ManyFilesField(
-        label="Or a whole folder",
-        required=False,
         allow_empty_file=True,
-        help_text="With the folders in it; files keep their paths.",
+        help_text="Its files keep their paths, those in the folders below too.",
         widget=ManyFilesInput(attrs={"webkitdirectory": True}),
     )
     paths = forms.CharField(required=False, max_length=1_000_000, widget=forms.HiddenInput)

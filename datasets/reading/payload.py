@@ -120,7 +120,7 @@ def _line_at(payload: Mapping[str, Any], key: str) -> str:
 
 def _complaint(value: JSON, key: str) -> str:
     if value is None:
-        return f"It has no “{title_of(key)}”: it is left out."
+        return f"It has no “{title_of(key)}”."
     if isinstance(value, str):
-        return f"Its “{title_of(key)}” is empty: it is left out."
-    return f"Its “{title_of(key)}” holds no text: it is left out."
+        return f"Its “{title_of(key)}” is empty."
+    return f"Its “{title_of(key)}” holds no text."

@@ -43,7 +43,7 @@ class Look:
 class Reading:
     """What is read of a collection, and by which of its vectors it is searched. Keys are a.b.c where they are nested.
 
-    Without a `content_key` the usual names are looked for, of titles and ids too; `vector` None is the first.
+    Without a `content_key` the usual names are looked for, of titles and ids too; `vector` None is the longest.
     """
 
     content_key: str = ""
@@ -162,7 +162,8 @@ def change_reading(*, corpus: Corpus, reading: Reading, key: str = "", user: Use
 def completed(reading: Reading, look: Look) -> Reading:
     """What it leaves open is as the first points suggest."""
     if reading.vector is None:
-        reading = replace(reading, vector=look.vectors[0].name if look.vectors else "")
+        longest = max(look.vectors, key=lambda vector: vector.size, default=None)
+        reading = replace(reading, vector=longest.name if longest else "")
     if reading.content_key:
         return reading
     keys = look.guessed or Keys("")

@@ -102,7 +102,7 @@ def test_the_key_is_encrypted_never_shown_and_kept_for_its_own_address_alone(
         ("unix:///tmp/x.sock", "Enter an address such as"),
         ("http://me:secret@localhost:6333", "Leave user and password out"),
         ("http://169.254.169.254", "reserved for this machine"),
-        ("http://127.0.0.1:9", "does not answer: check the address"),
+        ("http://127.0.0.1:9", "does not answer (nothing answers there): check the address"),
         ("", "This field is required"),
     ],
 )
@@ -244,9 +244,9 @@ def test_points_without_a_text_are_left_out_and_counted(
     source = source_of(corpus)
     assert (source.state, source.document_count, source.problem_count) == (SourceFile.State.READY, 1, 3)
     assert source.problems == [
-        ["point 2", "It has no “text”: it is left out."],
-        ["point 3", "Its “text” holds no text: it is left out."],
-        ["point 4", "Its “text” is empty: it is left out."],
+        ["point 2", "It has no “text”."],
+        ["point 3", "Its “text” holds no text."],
+        ["point 4", "Its “text” is empty."],
     ]
     assert "3 points" in client_of(owner).get(at("corpus-detail", corpus)).content.decode()
     assert "point 3" in client_of(owner).get(at("corpus-file", corpus, source.pk)).content.decode()

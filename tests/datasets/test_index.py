@@ -228,7 +228,9 @@ async def test_an_unknown_collection_is_missing_for_every_use(index: PassageInde
 @pytest.mark.parametrize("url", ["unix:///nonexistent/vectors.sock", "http://127.0.0.1:9"])
 async def test_a_store_that_does_not_answer_is_named_in_one_sentence(url: str) -> None:
     async with connect(url) as client:
-        with pytest.raises(IndexUnavailable, match=r"^The vector store at \S+ does not answer: .*QDRANT_URL"):
+        with pytest.raises(
+            IndexUnavailable, match=r"^The vector store at \S+ does not answer \(nothing answers there\): .*QDRANT_URL"
+        ):
             await PassageIndex(client, "corpus-1").search("cats", limit=1)
 
 

@@ -35,40 +35,38 @@ class Stage:
         self.corpus = _corpus(self.project)
         self.endpoint = _endpoint(self.project, server)
 
-    def run(
-        self, *, conversations: int, concurrency: int, pullers: int = 1, judge: bool = False, max_turns: int = 3
-    ) -> Run:
+    def run(self, *, pullers: int = 1, **changes: Any) -> Run:
         """Launch, send one hint a worker process, and wait for the end."""
-        from generation.models import Run
+        run = self.launch(pullers=pullers, **changes)
+        while run.state == run.State.RUNNING:
+            time.sleep(0.2)
+            run.refresh_from_db()
+        return run
+
+    def launch(self, *, pullers: int = 1, **changes: Any) -> Run:
         from generation.services import runs
         from generation.tasks import pull_run
 
-        spec = self.recipe(conversations, concurrency, judge, max_turns)
-        run = runs.start_run(project=self.project, spec=spec, user=None)
+        run = runs.start_run(project=self.project, spec=self.recipe(**changes), user=None)
         for _ in range(pullers):
             pull_run.delay(run.pk)
-        while run.state == Run.State.RUNNING:
-            time.sleep(0.2)
-            run.refresh_from_db()
         return run
 
     def warm_up(self, processes: int) -> None:
         """So that each worker process has imported and connected what it needs before anything is measured."""
         self.run(conversations=128 * processes, concurrency=128 * processes, pullers=processes)
 
-    def recipe(self, conversations: int, concurrency: int, judge: bool = False, max_turns: int = 3) -> Any:
-        from generation.engine.recipe import ModelChoice, Recipe
+    def recipe(self, **changes: Any) -> Any:
+        """One model in every role; with retrieval before every answer, unless `changes` say otherwise."""
+        from generation.engine.recipe import Recipe
 
-        roles = ["instruction", "correspondent", "respondent", *(["judge"] if judge else [])]
-        return Recipe(
-            corpus=self.corpus.pk,
-            respondent_prompt=self.project.prompts.get(role="respondent").pk,
-            models=dict.fromkeys(roles, ModelChoice(endpoint=self.endpoint.pk)),
-            conversations=conversations,
-            max_turns=max_turns,
-            concurrency=concurrency,
-            judge=judge,
-        )
+        roles = ("instruction", "correspondent", "respondent", "judge")
+        usual: dict[str, Any] = {
+            "corpus": self.corpus.pk,
+            "respondent_prompt": self.project.prompts.get(role="respondent").pk,
+            "models": {role: {"endpoint": self.endpoint.pk} for role in roles},
+        }
+        return Recipe.model_validate(usual | changes)
 
 
 @contextmanager

@@ -70,6 +70,10 @@ class Worker:
         """User and system CPU of the worker and its children so far."""
         return sum(times.user + times.system for times in (process.cpu_times() for process in self.processes))
 
+    def memory(self) -> int:
+        """Bytes that the worker and its children hold for themselves."""
+        return sum(process.memory_full_info().uss for process in self.processes)
+
     def kill(self) -> None:
         """`kill -9` of the worker with its children, as when the machine runs out of memory."""
         with contextlib.suppress(ProcessLookupError):

@@ -154,10 +154,10 @@ class PromptVersionInline(HistoryInline):
 
 @admin.register(models.Persona)
 class PersonaAdmin(ModelAdmin):
-    list_display = ["name", "project", "archived", "created"]
-    list_filter = ["archived", "project"]
+    list_display = ["name", "project", "depth", "proposed", "archived", "created"]
+    list_filter = ["proposed", "archived", "project"]
     search_fields = ["name", "versions__description"]
-    readonly_fields = ["project", "current"]
+    readonly_fields = ["project", "current", "document", "parent", "depth"]
     inlines = [PersonaVersionInline]
 
     def has_add_permission(self, request: HttpRequest) -> bool:

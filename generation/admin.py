@@ -86,6 +86,21 @@ class ImprovementItemAdmin(ReadOnly, LargeTable):
     list_select_related = ["improvement", "decided_by"]
 
 
+@admin.register(models.PersonaGrowth)
+class PersonaGrowthAdmin(ReadOnly, ModelAdmin):
+    list_display = ["corpus_name", "project", "state", "documents", "depth", "personas", "calls", "cost", "created"]
+    list_filter = ["state", "offline", "project"]
+    search_fields = ["=id", "corpus_name"]
+    list_select_related = ["project"]
+
+
+@admin.register(models.PersonaBranch)
+class PersonaBranchAdmin(ReadOnly, LargeTable):
+    list_display = ["growth_id", "document_id", "depth", "state", "attempts", "updated"]
+    list_filter = ["state"]
+    search_fields = ["=growth__id", "error"]
+
+
 @admin.register(models.Call)
 class CallAdmin(ReadOnly, LargeTable):
     list_display = [

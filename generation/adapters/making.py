@@ -25,7 +25,7 @@ from generation.engine.protocols import (
     TurnHooks,
 )
 from generation.engine.providers import ClientPool
-from generation.engine.recipe import Recipe
+from generation.engine.recipe import Pairs, Recipe
 from generation.frozen import Frozen
 from generation.models import Endpoint
 
@@ -56,7 +56,9 @@ async def open_press(spec: Recipe, frozen: Frozen, openings: Openings | None = N
         modifier = await open_modifier(spec, pool, stack)
         speakers = _speakers(spec, frozen, switchboard)
         evaluator = panel_of(spec, frozen, speakers.get("judge"), switchboard, pool)
-        yield Press(_maker(spec, frozen, speakers, modifier, evaluator, openings or Anything()), switchboard)
+        dialogs = _dialogs(spec, frozen, speakers, modifier, evaluator, openings or Anything())
+        second = _second(spec, frozen, switchboard)
+        yield Press(maker_of(spec, dialogs, speakers["respondent"], second), switchboard)
 
 
 def _endpoints(frozen: Frozen) -> list[Endpoint]:
@@ -70,16 +72,22 @@ def _speakers(spec: Recipe, frozen: Frozen, switchboard: Switchboard) -> dict[Mo
     }
 
 
-def _maker(
+def _second(spec: Recipe, frozen: Frozen, switchboard: Switchboard) -> Speaker | None:
+    if not isinstance(spec.product, Pairs) or spec.product.second is None or frozen.second is None:
+        return None
+    return switchboard.speaker(spec.product.second.model_copy(update={"model": frozen.second.model}))
+
+
+def _dialogs(
     spec: Recipe,
     frozen: Frozen,
     speakers: dict[ModelRole, Speaker],
     modifier: PromptModifier,
     evaluator: Evaluator | None,
     openings: Openings,
-) -> Maker:
+) -> DialogMaker:
     correspondent = frozen.correspondent.text if frozen.correspondent else prompts.DEFAULT_CORRESPONDENT
-    dialogs = DialogMaker(
+    return DialogMaker(
         instructions=_instructions(spec, frozen, speakers["instruction"], correspondent),
         simulator=simulator_of(spec, speakers, correspondent),
         respondent=respondent_of(spec, speakers),
@@ -91,7 +99,6 @@ def _maker(
         openings=openings if spec.questions.distinct else Anything(),
         hooks=_hooks(spec),
     )
-    return maker_of(spec, dialogs)
 
 
 def _instructions(spec: Recipe, frozen: Frozen, speaker: Speaker, correspondent: str) -> InstructionGenerator:

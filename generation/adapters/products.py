@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from generation.engine.dialog import DialogMaker
+from generation.engine.pairs import PairMaker, ways_of
 from generation.engine.protocols import Maker, ModelRole, Respondent, Simulator, Speaker
-from generation.engine.recipe import Recipe, Rows, ToolDialogs
+from generation.engine.recipe import Pairs, Recipe, Rows, ToolDialogs
 from generation.engine.respondents import Speaking, ToolResults, ToolUsing
 from generation.engine.rows import FormFilling, Nobody, RowMaker
 from generation.engine.simulators import Correspondent
@@ -26,5 +27,10 @@ def simulator_of(spec: Recipe, speakers: Mapping[ModelRole, Speaker], prompt: st
     return Nobody() if isinstance(spec.product, Rows) else Correspondent(speakers["correspondent"], prompt)
 
 
-def maker_of(spec: Recipe, dialogs: DialogMaker) -> Maker:
-    return RowMaker(dialogs) if isinstance(spec.product, Rows) else dialogs
+def maker_of(spec: Recipe, dialogs: DialogMaker, respondent: Speaker, second: Speaker | None) -> Maker:
+    """`second` is the other model of preference pairs, where the recipe names one."""
+    if isinstance(spec.product, Rows):
+        return RowMaker(dialogs)
+    if isinstance(spec.product, Pairs):
+        return PairMaker(dialogs, ways_of(spec.product, respondent, second))
+    return dialogs

@@ -150,7 +150,7 @@ class DialogMaker:
             said += await self.answer(brief, modified, said, calls, want)
             if sum(message.role == "user" for message in said) >= brief.turns:
                 return tuple(said)
-            said.append(await self._question(brief, said, modified, calls))
+            said.append(await self.question(brief, said, modified, calls))
             want = Want(want.feedback) if want else None
 
     async def answer(
@@ -164,7 +164,7 @@ class DialogMaker:
             await self.hooks.after_answer(Moment(brief, (*said, *answer), prompt.text))
         return answer
 
-    async def _question(self, brief: Brief, said: Sequence[Message], modified: ModifiedPrompt, calls: Calls) -> Message:
+    async def question(self, brief: Brief, said: Sequence[Message], modified: ModifiedPrompt, calls: Calls) -> Message:
         if self.hooks:
             await self.hooks.before_question(Moment(brief, tuple(said), modified.text))
         question = Message(role="user", content=await self.simulator.ask(brief, said, calls))

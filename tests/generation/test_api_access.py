@@ -19,7 +19,6 @@ from generation.services.runs import start_run
 from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_conversation, make_user
 from tests.generation.api_recipes import passages_of, recipe_for
-from tests.generation.improving import proposed
 from tests.generation.growing import ordered
 from tests.generation.improving import proposed
 
@@ -47,7 +46,6 @@ class World:
         self.persona: Persona = save_persona(project=project, name="Nurse", author=owner, **about)
         prompt: Prompt = project.prompts.get()
         improvement = proposed(project, conversation)
-        improvement = proposed(project, conversation)
         label = add_label(conversation=conversation, name="good", author=owner)
         add_note(conversation=conversation, text="Check it.", author=owner)
         self.places = {
@@ -66,16 +64,10 @@ class World:
             "improvement": improvement.improvement_id,
             "proposal": improvement.pk,
             "change": "cancel",
-            "improvement": improvement.improvement_id,
-            "proposal": improvement.pk,
-            "change": "cancel",
             "growth": ordered(project, corpus, owner).pk,
             "step": "cancel",
         }
         self.bodies: dict[str, Any] = {
-            "start_improvement": {"how": improvement.improvement.spec},
-            "estimate_improving": {"how": improvement.improvement.spec},
-            "accept_proposal": {"head": improvement.base_id},
             "start_improvement": {"how": improvement.improvement.spec},
             "estimate_improving": {"how": improvement.improvement.spec},
             "accept_proposal": {"head": improvement.base_id},

@@ -5,12 +5,14 @@ What every format does alike, so that no chat template refuses a row:
   an empty line; a dialog that begins or ends otherwise, or has an empty message, is skipped with a reason.
 - The system prompt, and the reasoning where the format can hold it, are written only when asked for.
 - A row holds what the trainer reads and nothing else, unless metadata is asked for.
-Only `raw` is none for trainers: it holds every dialog as it is.
+- Functions, where the assistant could call any, are a column; each call is followed by its result, or the dialog is
+  skipped.
+Only `raw` is none for trainers: it holds every dialog as it is. `rows` holds what was made by a schema, and nothing else.
 """
 
 from __future__ import annotations
 
-from . import messages, raw, sharegpt
+from . import messages, openai, raw, rows, sharegpt
 from .contract import Format, Judged, Options, Skip
 from .jsonl import encode
 from .metadata import metadata
@@ -18,13 +20,26 @@ from .metadata import metadata
 FORMATS: dict[str, Format] = {
     "messages": Format(
         label="Messages",
-        description="Role and content, as OpenAI, TRL, Axolotl, Unsloth and most trainers read it.",
+        description="Role and content, as TRL, Axolotl, Unsloth and most trainers read it. Tools as a column, their "
+        "arguments as objects.",
         row=messages.row,
+    ),
+    "openai": Format(
+        label="OpenAI",
+        description="The same as the chat API of OpenAI has it: calls of tools have ids, their arguments are a string "
+        "of JSON.",
+        row=openai.row,
     ),
     "sharegpt": Format(
         label="ShareGPT",
         description="“from: human” and “from: gpt”, as LLaMA-Factory and older trainers read it.",
         row=sharegpt.row,
+    ),
+    "rows": Format(
+        label="Structured rows",
+        description="Instruction, context, persona and the output of a JSON schema, from runs that make rows.",
+        row=rows.row,
+        reads_trace=True,
     ),
     "raw": Format(
         label="AfterImage rows",

@@ -1,4 +1,4 @@
-"""`{"messages": [{"role": …, "content": …}]}`. Function arguments are objects, as TRL reads them."""
+"""`{"messages": [{"role": …, "content": …}], "tools": […]}`. Function arguments are objects, as TRL reads them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,14 @@ def row(dialog: Dialog, options: Options) -> Row | Skip:
         return what
     names = {call.id: call.name for message in what.messages for call in message.tool_calls}
     messages = [_message(message, names, options) for message in what.messages]
-    return {"messages": [{"role": "system", "content": what.system}, *messages] if what.system else messages}
+    opening: list[Row] = [{"role": "system", "content": what.system}] if what.system else []
+    return with_tools({"messages": [*opening, *messages]}, dialog)
+
+
+def with_tools(row: Row, dialog: Dialog) -> Row:
+    """With the functions that the assistant could call, where there are any."""
+    tools = [{"type": "function", "function": tool.model_dump(mode="json")} for tool in dialog.tools]
+    return row | {"tools": tools} if tools else row
 
 
 def _message(message: Message, names: dict[str, str], options: Options) -> Row:

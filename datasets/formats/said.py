@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import count
 
 from datasets.schema import Dialog, Message
 
@@ -26,7 +27,7 @@ def said(dialog: Dialog, options: Options) -> Said | Skip:
     if problem:
         return Skip(problem)
     system = dialog.system_prompt.strip() or opening
-    return Said(system if options.system_prompt else "", joined)
+    return Said(system if options.system_prompt else "", _identified(joined))
 
 
 def _opening(messages: tuple[Message, ...]) -> tuple[str, tuple[Message, ...]]:
@@ -64,4 +65,39 @@ def _problem(messages: Sequence[Message]) -> str:
         return "It does not end with an answer."
     if any(not message.content.strip() and not message.tool_calls for message in messages if message.role != "tool"):
         return "One of its messages is empty."
+    if any(message.tool_calls for message in messages) or any(message.role == "tool" for message in messages):
+        return _problem_with_calls(messages)
     return ""
+
+
+def _problem_with_calls(messages: Sequence[Message]) -> str:
+    """Each call is answered at once, and nothing is answered that was not called for."""
+    waiting = 0
+    for message in messages:
+        if message.role == "tool":
+            waiting -= 1
+            if waiting < 0:
+                return "It has a function's result without its call."
+        elif waiting:
+            return "One of its function calls has no result."
+        else:
+            waiting = len(message.tool_calls)
+    return ""
+
+
+def _identified(messages: tuple[Message, ...]) -> tuple[Message, ...]:
+    """With ids that name each call once; where those of the dialog do not, calls and results are numbered in order."""
+    calls = [call.id for message in messages for call in message.tool_calls]
+    results = [message.tool_call_id for message in messages if message.role == "tool"]
+    if all(calls) and len(set(calls)) == len(calls) and sorted(calls) == sorted(results):
+        return messages
+    return tuple(_numbered(messages))
+
+
+def _numbered(messages: Sequence[Message]) -> Iterator[Message]:
+    called, answered = count(1), count(1)
+    for message in messages:
+        if message.role == "tool":
+            message = message.model_copy(update={"tool_call_id": f"call_{next(answered)}"})
+        numbered = (call.model_copy(update={"id": f"call_{next(called)}"}) for call in message.tool_calls)
+        yield message.model_copy(update={"tool_calls": tuple(numbered)})

@@ -25,7 +25,7 @@ def sharegpt_back(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [("system", row["system"]), *said] if "system" in row else said
 
 
-BACK = {"messages": messages_back, "sharegpt": sharegpt_back}
+BACK = {"messages": messages_back, "openai": messages_back, "sharegpt": sharegpt_back}
 every_format = pytest.mark.parametrize("name", BACK)
 
 
@@ -38,7 +38,7 @@ def dialog_of(*said: tuple[str, str], **fields: Any) -> Dialog:
 
 
 def test_every_format_can_be_read_back_here() -> None:
-    assert BACK.keys() | {"raw"} == FORMATS.keys()
+    assert BACK.keys() | {"raw", "rows"} == FORMATS.keys()
 
 
 @every_format
@@ -46,7 +46,7 @@ def test_a_row_holds_what_was_said_and_nothing_else(name: str) -> None:
     dialog = make_dialog("Hi?", "Hello.", "More?", "Yes: „ünï¢ødé“ \U0001f600.")
     row = json.loads(encode(row_of(name, dialog)))
     assert BACK[name](row) == [(message.role, message.content) for message in dialog.messages]
-    assert list(row) == [{"messages": "messages", "sharegpt": "conversations"}[name]]
+    assert list(row) == [{"messages": "messages", "openai": "messages", "sharegpt": "conversations"}[name]]
 
 
 def test_messages_are_role_and_content() -> None:

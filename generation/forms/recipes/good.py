@@ -38,7 +38,7 @@ class GoodFields(forms.Form):
     retrieval_template = forms.CharField(
         max_length=50_000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 4, "class": "code"}),
+        widget=forms.Textarea(attrs={"rows": 4, "class": "mono"}),
         label="How prompt and passages are put together",
         help_text="By {prompt} and {context}; any other brace is text. Empty: our own way.",
     )

@@ -26,7 +26,7 @@ class MoreFields(forms.Form):
     more = forms.CharField(
         max_length=100_000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "code"}),
+        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "mono"}),
         label="More of the recipe, as YAML",
         help_text="Parts of a recipe that have no field here. Lists are added to those above; the rest takes their place.",
     )

@@ -53,7 +53,7 @@ class WhatFields(forms.Form):
     row_schema = forms.CharField(
         max_length=100_000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "code"}),
+        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "mono"}),
         label="Schema of a row",
         help_text="A JSON schema of an object; each reply is held to it.",
     )

@@ -11,7 +11,7 @@ from datasets.access import project_for
 from datasets.asking import asked_conversation
 from datasets.filters import ConversationFilter
 from datasets.models import Conversation, Label, Note, Origin, Role, Status
-from datasets.schema import Message, Score, Trace
+from datasets.schema import Message, Score, ToolSpec, Trace
 from datasets.services.conversations import add_label, add_note, remove_label
 from datasets.services.reviews import record_review
 
@@ -77,6 +77,8 @@ class ConversationDetail(ConversationOut):
     origin: Origin = Field(alias="head.origin")
     system_prompt: str = Field(alias="head.system_prompt")
     messages: list[Message] = Field(alias="head.messages")
+    tools: list[ToolSpec] = Field(alias="head.tools", description="What the assistant could call.")
+    output: Any = Field(None, alias="head.output", description="The row, for a run of rows.")
     trace: Trace = Field(alias="head.trace")
     judgements: list[JudgementOut] = Field(alias="head.judgements")
     notes: list[NoteOut]

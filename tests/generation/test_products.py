@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from pytest_django import Settings
 
+from datasets.filters import ConversationFilter
+from datasets.formats import Options
 from datasets.models import Conversation, Project, Tool, User
 from datasets.services.errors import Refused
+from datasets.services.exports import start_export, write_export
 from generation.engine import forms
 from generation.frozen import Frozen
 from generation.models import Call, Endpoint, Run
@@ -139,6 +144,45 @@ def test_a_run_keeps_its_tools_as_they_were_when_it_was_launched(project: Projec
     Tool.objects.filter(pk=row.pk).update(description="Changed.", archived=True)
     (kept,) = Frozen.model_validate(run.frozen).tools
     assert kept.description == "Says how warm it is."
+
+
+# -- what comes of them ---------------------------------------------------------------------------------------------------
+
+
+def exported(project: Project, format: str, tmp_path: Path, settings: Settings) -> list[dict[str, Any]]:
+    settings.MEDIA_ROOT = tmp_path
+    options = Options(metadata=True)
+    export = start_export(project=project, actor=None, filter=ConversationFilter(), format=format, options=options)
+    write_export(export_id=export.pk)
+    export.refresh_from_db()
+    return [json.loads(line) for line in Path(tmp_path, export.file.name).read_text().splitlines()]
+
+
+def test_rows_are_exported_and_read_through_the_api(
+    project: Project, teammate: User, tmp_path: Path, settings: Settings
+) -> None:
+    pulled(launched(project, conversations=2, product=ROWS, questions={"distinct": False}))
+    rows = exported(project, "rows", tmp_path, settings)
+    assert all(forms.problem(row["output"], FORM) == "" for row in rows)
+    assert [list(row["output"]) for row in rows] == [list(FORM["properties"])] * 2
+    program = Program.of(teammate)
+    for row in rows:
+        read = program.get(f"/projects/{project.slug}/conversations/{row['metadata']['id']}")
+        assert read["output"] == row["output"]
+        assert read["opening"] == row["instruction"]
+
+
+def test_dialogs_with_tools_are_exported_in_every_format_of_trainers(
+    project: Project, teammate: User, tmp_path: Path, settings: Settings
+) -> None:
+    pulled(launched(project, conversations=2, max_turns=2, product=with_tools(tool(project))))
+    for name in ("messages", "openai", "sharegpt"):
+        rows = exported(project, name, tmp_path, settings)
+        assert len(rows) == 2
+        assert all("get_weather" in json.dumps(row["tools"]) for row in rows)
+    conversation = project.conversations.first()
+    read = Program.of(teammate).get(f"/projects/{project.slug}/conversations/{conversation.pk}")
+    assert [one["name"] for one in read["tools"]] == ["get_weather"]
 
 
 # -- refusals, through the API --------------------------------------------------------------------------------------------

@@ -326,6 +326,16 @@ async def test_embeddings_are_paid_for_by_the_same_keys(model_server: RunningMod
     assert model_server.stats()["keys"] == {"sk-a": 1, "sk-b": 2}
 
 
+async def test_an_embedder_waits_no_longer_for_a_key_than_for_an_answer(model_server: RunningModelServer) -> None:
+    pool = KeyPool(keys("a"))
+    await pool.settle(await pool.lend(0), RateLimited("less", retry_after=2))
+    async with ClientPool() as clients:
+        server = Server(model_server.base_url, keys=pool)
+        with pytest.raises(TransientError, match="in 2 s"):
+            await OpenAIEmbedder(clients, server, "test-embedding", RetryPolicy(tries=1, patience=1)).embed(["one"])
+    assert model_server.stats()["total"] == 0
+
+
 async def test_a_model_with_keys_retries_until_one_of_them_is_free(model_server: RunningModelServer) -> None:
     model_server.fail("status", status=429, retry_after=1, seconds=0.9)
     async with ringed(model_server, "a", "b") as chat_model:

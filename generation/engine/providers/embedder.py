@@ -6,6 +6,7 @@ import base64
 import sys
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from generation.engine.errors import TransientError
@@ -27,7 +28,7 @@ class OpenAIEmbedder:
         self, pool: ClientPool, server: Server, model: str, policy: RetryPolicy = USUAL, *, batch: int = BATCH
     ) -> None:
         self._pool = pool
-        self._server = server
+        self._server = replace(server, patience=policy.patience)
         self._model = model
         self._policy = policy
         self._batch = batch

@@ -8,8 +8,10 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ValidationError
 
+QDRANT = "https://qdrant.example.org or http://localhost:6333"
 
-def check_web_address(url: str) -> None:
+
+def check_web_address(url: str, example: str = QDRANT) -> None:
     """Hosts of one word are welcome: in a team's own network they are usual."""
     try:
         parts = urlsplit(url)
@@ -17,7 +19,7 @@ def check_web_address(url: str) -> None:
     except ValueError:
         good = False
     if not good or any(letter.isspace() for letter in url):
-        raise ValidationError("Enter an address such as https://qdrant.example.org or http://localhost:6333.")
+        raise ValidationError(f"Enter an address such as {example}.")
     if parts.username or parts.password:
         raise ValidationError("Leave user and password out of the address: a key goes into its own field.")
 

@@ -5,17 +5,16 @@ from __future__ import annotations
 from dataclasses import fields
 from typing import Annotated
 
-from ninja import Field, Router, Schema
+from ninja import Field, Router
 
 from datasets import tasks
 from datasets.access import project_for
 from datasets.models import Corpus, Role
 from datasets.models.adopted import MOST_POINTS
-from datasets.services import adopting, corpora
+from datasets.services import adopting
 from datasets.services.adopting import Reading
-from datasets.services.errors import Refused
 
-from .corpora import CORPORA, CORPUS, CorpusOut, find_corpus
+from .corpora import CORPORA, CorpusOut, find_corpus
 from .shapes import ApiRequest, Body, Line, Storable, enqueue
 
 router = Router(tags=["Corpora"])
@@ -40,24 +39,7 @@ class AdoptIn(Body):
     score_threshold: float | None = None
 
 
-class AdoptedOut(CorpusOut):
-    class Collection(Schema):
-        url: str
-        collection: str
-        content_key: str
-        title_key: str
-        id_key: str
-        max_docs: int
-        points: int = Field(description="In the collection, when it was last read.")
-        vector: str
-        size: int | None = Field(description="Dimensions of the vector; null where there is none.")
-        distance: str
-        score_threshold: float | None
-
-    adopted: Collection | None
-
-
-@router.post(CORPORA + "/adopted", response={201: AdoptedOut})
+@router.post(CORPORA + "/adopted", response={201: CorpusOut})
 def adopt_collection(request: ApiRequest, project: str, body: AdoptIn) -> Corpus:
     """A corpus from a Qdrant collection that somebody else filled: its points are copied, answers are retrieved from the
     collection itself, and nothing is ever written to it. Needs the role of curator."""
@@ -74,20 +56,3 @@ def adopt_collection(request: ApiRequest, project: str, body: AdoptIn) -> Corpus
     )
     enqueue(tasks.ingest_file.delay, source.pk)
     return find_corpus(row, corpus.pk)
-
-
-@router.get(CORPUS + "/adopted", response=AdoptedOut)
-def get_adopted(request: ApiRequest, project: str, corpus: int) -> Corpus:
-    """The corpus with what is read of its collection; `adopted` is null for one that is read from files."""
-    return find_corpus(project_for(request.auth, project), corpus)
-
-
-@router.post(CORPUS + "/refresh", response={202: AdoptedOut})
-def refresh(request: ApiRequest, project: str, corpus: int) -> Corpus:
-    """Copy the collection again. Needs the role of curator."""
-    row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
-    if row.adopted is None:
-        raise Refused("This corpus is read from files: upload them again instead.")
-    corpora.reread_corpus(corpus=row, user=request.auth)
-    enqueue(tasks.ingest_file.delay, row.files.get().pk)
-    return find_corpus(row.project, corpus)

@@ -13,6 +13,7 @@ from datasets import tasks
 from datasets.access import project_for
 from datasets.index import Hit
 from datasets.models import Corpus, Project, Role
+from datasets.models.corpora import CorpusQuerySet
 from datasets.services import corpora
 from datasets.services.search import search_corpus
 
@@ -31,6 +32,22 @@ class CorpusIn(Body):
     chunk_overlap: int = Field(150, ge=0, le=5_000, description="Characters that neighbouring passages share.")
 
 
+class AdoptedOut(Schema):
+    """What is read of somebody else's collection."""
+
+    url: str
+    collection: str
+    content_key: str
+    title_key: str
+    id_key: str
+    max_docs: int = Field(description="Points that are copied, at most.")
+    points: int = Field(description="In the collection, when it was last read.")
+    vector: str = Field(description="Name of the vector that is searched; empty for one without a name.")
+    size: int | None = Field(description="Its dimensions; null where there is none.")
+    distance: str
+    score_threshold: float | None
+
+
 class CorpusOut(Schema):
     id: int
     name: str
@@ -42,6 +59,7 @@ class CorpusOut(Schema):
     passages: int = Field(alias="passage_total")
     open_files: int = Field(alias="open_total", description="Files that a worker has yet to finish; 0: all is read.")
     failed_files: int = Field(alias="failed_total")
+    adopted: AdoptedOut | None = Field(description="The collection that it is read from; null: it is read from files.")
     created: datetime
 
 
@@ -49,8 +67,8 @@ class HitOut(Schema):
     """A passage that a search found."""
 
     score: float = Field(description="BM25, or reciprocal rank fusion where the corpus has vectors; best first.")
-    passage: int
-    document: int
+    passage: int = Field(description="0 for a point of an adopted collection that was not copied.")
+    document: int = Field(description="0 likewise.")
     title: str
     text: str
     start: int = Field(description="Character offset into the document's text.")
@@ -60,13 +78,17 @@ class HitOut(Schema):
 
 
 def find_corpus(project: Project, pk: int) -> Corpus:
-    return get_object_or_404(project.corpora.with_totals(), pk=pk)
+    return get_object_or_404(_corpora(project), pk=pk)
+
+
+def _corpora(project: Project) -> CorpusQuerySet:
+    return project.corpora.with_totals().prefetch_related("adopted")
 
 
 @router.get(CORPORA, response=Page[CorpusOut])
 def list_corpora(request: ApiRequest, project: str, place: Query[Place]) -> dict[str, Any]:
     """The corpora of a project, oldest first."""
-    return page_of(project_for(request.auth, project).corpora.with_totals(), place)
+    return page_of(_corpora(project_for(request.auth, project)), place)
 
 
 @router.post(CORPORA, response={201: CorpusOut})
@@ -89,6 +111,16 @@ def delete_corpus(request: ApiRequest, project: str, corpus: int) -> None:
     row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
     corpora.delete_corpus(corpus=row, user=request.auth)
     enqueue(tasks.clear_corpus.delay, row.pk)
+
+
+@router.post(CORPUS + "/reread", response=CorpusOut)
+def reread_corpus(request: ApiRequest, project: str, corpus: int) -> Corpus:
+    """Have its files read, or its collection copied, once more. Needs the role of curator."""
+    row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
+    corpora.reread_corpus(corpus=row, user=request.auth)
+    for source in row.files.open():
+        enqueue(tasks.ingest_file.delay, source.pk)
+    return find_corpus(row.project, corpus)
 
 
 @router.get(CORPUS + "/search", response=list[HitOut])

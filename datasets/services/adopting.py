@@ -94,7 +94,7 @@ def _asked(url: str, key: str | None, ask: Callable[[Client], Awaitable[Answer]]
         check_web_address(url)
         check_not_link_local(url, PORT)
     except ValidationError as error:
-        raise Refused(error.message, field="url") from error
+        raise Refused(error.messages[0], field="url") from error
 
     async def connected() -> Answer:
         async with connect_foreign(url, key) as client, asyncio.timeout(PATIENCE):

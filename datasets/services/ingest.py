@@ -13,7 +13,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from datasets.index import IndexFault, PassageIndex, connect
-from datasets.models import AdoptedCollection, Corpus, SourceFile
+from datasets.models import Corpus, SourceFile
 from datasets.reading import Problem, ReadOptions, Text, Unreadable, peek_columns, read
 
 from .claims import ATTEMPTS, Overtaken, State, claim, end, lease_kept, mine
@@ -106,7 +106,8 @@ def clear_corpus(corpus_id: int) -> None:
         if corpus.adopted is None:  # somebody else's collection is theirs
             asyncio.run(_drop_collection(corpus))
         corpus.delete()
-        AdoptedCollection.objects.filter(pk=corpus.adopted_id).delete()
+        if corpus.adopted:
+            corpus.adopted.delete()
 
 
 async def _drop_collection(corpus: Corpus) -> None:

@@ -15,7 +15,7 @@ from django.shortcuts import redirect
 from datasets import tasks
 from datasets.access import project_view
 from datasets.forms.adopting import AdoptForm, ChangeForm, CollectionForm, ServerForm, reading_of
-from datasets.models import Corpus, Project, Role
+from datasets.models import AdoptedCollection, Corpus, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services import adopting
 from datasets.services.adopting import Look, Reading
@@ -99,18 +99,17 @@ def _adopt_page(request: HtmxHttpRequest, steps: dict[str, Any], status: int = 2
 
 @project_view(Role.CURATOR)
 def reading_edit(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
-    row = _find_adopted(project, corpus)
+    row, adopted = _find_adopted(project, corpus)
     try:
         look = adopting.look_again(corpus=row)
     except Refused as refusal:  # with another key, perhaps
-        form = ChangeForm([], initial=reading_of(row.adopted))
-        return _reading_page(request, row, form, fault=str(refusal))
-    return _reading_page(request, row, ChangeForm(look.vectors, initial=reading_of(row.adopted)), look)
+        return _reading_page(request, row, ChangeForm([], initial=reading_of(adopted)), fault=str(refusal))
+    return _reading_page(request, row, ChangeForm(look.vectors, initial=reading_of(adopted)), look)
 
 
 @project_view(Role.CURATOR)
 def reading_save(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
-    row = _find_adopted(project, corpus)
+    row, _ = _find_adopted(project, corpus)
     look, form = None, ChangeForm([], request.POST)
     try:
         look = adopting.look_again(corpus=row, key=request.POST.get("key", ""))
@@ -128,11 +127,11 @@ def reading_save(request: HtmxHttpRequest, project: Project, corpus: int) -> Htt
     return _reading_page(request, row, form, look, status=422)
 
 
-def _find_adopted(project: Project, pk: int) -> Corpus:
+def _find_adopted(project: Project, pk: int) -> tuple[Corpus, AdoptedCollection]:
     corpus = find_corpus(project, pk)
     if corpus.adopted is None:
         raise Http404("This corpus is read from files.")
-    return corpus
+    return corpus, corpus.adopted
 
 
 def _reading_page(

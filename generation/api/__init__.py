@@ -2,8 +2,8 @@
 
 from ninja import Router
 
-from . import endpoints, improvements, personas, recipes, runs
+from . import embeddings, endpoints, improvements, personas, recipes, runs
 
 router = Router()
-for room in (endpoints.router, improvements.router, personas.router, recipes.router, runs.router):
+for room in (embeddings.router, endpoints.router, improvements.router, personas.router, recipes.router, runs.router):
     router.add_router("", room)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
-import socket
 from decimal import Decimal
 from typing import Any
-from urllib.parse import urlsplit
 
 from django import forms
 from django.core.exceptions import ValidationError
 
+from datasets.addresses import check_not_link_local
 from generation.engine.providers.presets import PRESETS
 from generation.models import Endpoint, EndpointKey
 
@@ -68,15 +66,10 @@ class EndpointForm(forms.ModelForm):
         return f"Only for another address: it takes the place of all {len(self.stored)} keys below."
 
     def clean_base_url(self) -> str:
-        """Model servers on this machine or network are fine; the link-local range, where clouds keep secrets, is not."""
+        """Model servers on this machine or network are fine; the test button says in the network's own words when there is
+        no such server."""
         url = self.cleaned_data["base_url"].rstrip("/")
-        try:
-            host, port = urlsplit(url).hostname or "", urlsplit(url).port
-            found = socket.getaddrinfo(host, port or 443, proto=socket.IPPROTO_TCP)
-        except (OSError, ValueError):
-            return url  # the test button says in the network's own words that there is no such server
-        if any(_is_link_local(str(address[4][0])) for address in found):
-            raise ValidationError("That address is reserved for this machine's own network: enter another.")
+        check_not_link_local(url, 443)
         return url
 
     def clean(self) -> dict[str, Any]:
@@ -87,12 +80,6 @@ class EndpointForm(forms.ModelForm):
 
     def values(self) -> dict[str, Any]:
         return {"preset": self.preset, **{name: self.cleaned_data[name] for name in self.Meta.fields}}
-
-
-def _is_link_local(address: str) -> bool:
-    found = ipaddress.ip_address(address.split("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return (mapped or found).is_link_local
 
 
 class KeyLimitsForm(forms.ModelForm):

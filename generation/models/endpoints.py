@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from urllib.parse import urlsplit
 
-from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from datasets import addresses
 from datasets.models import Corpus, Project
 from generation import secrets
 from generation.engine.providers.presets import PRESETS, Preset
@@ -17,16 +16,7 @@ OFFLINE = "offline"
 
 
 def check_web_address(url: str) -> None:
-    """Hosts of one word are welcome: in a team's own network they are usual."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or any(letter.isspace() for letter in url):
-        raise ValidationError("Enter an address such as https://api.example.org/v1 or http://localhost:8000/v1.")
-    if parts.username or parts.password:
-        raise ValidationError("Leave user and password out of the address: a key goes into its own field.")
+    addresses.check_web_address(url, "https://api.example.org/v1 or http://localhost:8000/v1")
 
 
 class Endpoint(models.Model):

@@ -6,7 +6,7 @@ import asyncio
 
 from django.db import transaction
 
-from datasets.models import Corpus, User
+from datasets.models import AdoptedCollection, Corpus, User
 from datasets.secrets import Undecryptable
 from datasets.services.activity import record_activity
 from datasets.services.corpora import reread_corpus
@@ -30,14 +30,14 @@ def choose_embedding(*, corpus: Corpus, endpoint: Endpoint | None, model: str = 
     if endpoint is not None and not model:
         raise Refused(f"“{endpoint}” names no embedding model: enter one on its page first.", field="endpoint")
     if endpoint is not None and corpus.adopted is not None:
-        _try_out(corpus, endpoint, model)
+        _try_out(corpus.adopted, endpoint, model)
     return _choose(corpus, endpoint, model, user)
 
 
-def _try_out(corpus: Corpus, endpoint: Endpoint, model: str) -> None:
+def _try_out(adopted: AdoptedCollection, endpoint: Endpoint, model: str) -> None:
     try:
         server = server_of(endpoint)
-        asyncio.run(asyncio.wait_for(check_model(corpus.adopted, server, model), PATIENCE))
+        asyncio.run(asyncio.wait_for(check_model(adopted, server, model), PATIENCE))
     except TimeoutError as error:
         raise Refused(f"“{endpoint}” did not answer within {PATIENCE:g} s: try again.", field="endpoint") from error
     except (EngineError, Undecryptable) as error:

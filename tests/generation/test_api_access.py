@@ -18,6 +18,7 @@ from generation.engine.recipe import Recipe
 from generation.services.runs import start_run
 from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_conversation, make_user
+from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.generation.api_recipes import passages_of, recipe_for
 from tests.generation.growing import ordered
 from tests.generation.improving import proposed
@@ -108,8 +109,14 @@ class World:
 
 
 @pytest.fixture
-def world(project: Project, owner: User) -> World:
-    return World(project, owner)
+def world(project: Project, owner: User, foreign: ForeignQdrant) -> World:
+    world = World(project, owner)
+    foreign.request("PUT", "/collections/theirs", {"vectors": {"size": 1, "distance": "Dot"}})
+    point = {"id": 1, "vector": [1.0], "payload": {"text": "words"}}
+    foreign.request("PUT", "/collections/theirs/points", {"points": [point]})
+    world.bodies["adopt_collection"] = {"name": "Theirs", "url": foreign.url, "collection": "theirs"}
+    world.bodies["set_embedding"] = {"endpoint": None}
+    return world
 
 
 def member(project: Project, role: Role) -> Program:

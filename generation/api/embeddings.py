@@ -1,0 +1,54 @@
+"""Which model turns questions, and the passages of our own corpora, into vectors."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from django.shortcuts import get_object_or_404
+from ninja import Field, Router, Schema
+
+from datasets import tasks
+from datasets.access import project_for
+from datasets.api.corpora import CORPUS, find_corpus
+from datasets.api.shapes import ApiRequest, Body, Id, Storable, enqueue
+from datasets.models import Role
+from generation.models import CorpusEmbedding
+from generation.services.embeddings import choose_embedding
+
+router = Router(tags=["Corpora"])
+EMBEDDING = CORPUS + "/embedding"
+
+
+class EmbeddingIn(Body):
+    endpoint: Id | None = Field(None, description="null: none, so that the corpus is searched by words alone.")
+    model: Annotated[str, Storable] = Field("", max_length=150, description="Empty: the endpoint's own.")
+
+
+class EmbeddingOut(Schema):
+    endpoint: int | None
+    model: str
+
+
+@router.get(EMBEDDING, response=EmbeddingOut)
+def get_embedding(request: ApiRequest, project: str, corpus: int) -> EmbeddingOut:
+    """The model by which a corpus is searched by meaning; without an endpoint it is searched by words alone."""
+    row = find_corpus(project_for(request.auth, project), corpus)
+    chosen = CorpusEmbedding.objects.filter(corpus=row).first()
+    return (
+        EmbeddingOut(endpoint=chosen.endpoint_id, model=chosen.model)
+        if chosen
+        else EmbeddingOut(endpoint=None, model="")
+    )
+
+
+@router.put(EMBEDDING, response=EmbeddingOut)
+def set_embedding(request: ApiRequest, project: str, corpus: int, body: EmbeddingIn) -> EmbeddingOut:
+    """Search a corpus by meaning. One of our own is indexed anew; the vectors of an adopted collection are compared with
+    one that the model makes now, which has to be as long. Needs the role of curator."""
+    home = project_for(request.auth, project, Role.CURATOR)
+    row = find_corpus(home, corpus)
+    endpoint = get_object_or_404(home.endpoints, pk=body.endpoint) if body.endpoint else None
+    if choose_embedding(corpus=row, endpoint=endpoint, model=body.model, user=request.auth):
+        for source in row.files.open():
+            enqueue(tasks.ingest_file.delay, source.pk)
+    return get_embedding(request, project, corpus)

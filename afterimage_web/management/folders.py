@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from datasets.models import Corpus, Project, SourceFile
 from datasets.services import corpora, ingest
+from datasets.services.corpora import Options
 from datasets.services.errors import Refused
 
 
@@ -33,11 +34,18 @@ def read_folder(folder: Path, corpus: Corpus, say: Callable[[str], None]) -> Tal
 
     `say` is told what is wrong with a file, while the others go on.
     """
+    return read_files(sorted(documents_in(folder)), folder, corpus, say)
+
+
+def read_files(
+    paths: Sequence[Path], root: Path, corpus: Corpus, say: Callable[[str], None], options: Options | None = None
+) -> Tally:
+    """The same for these files, which are below `root`, read by these options."""
     tally = Tally()
-    for path in tqdm(sorted(documents_in(folder)), desc="Reading", unit="file"):
-        name = path.relative_to(folder)
+    for path in tqdm(paths, desc="Reading", unit="file"):
+        name = path.relative_to(root)
         try:
-            source, changed = _stored(path, name, corpus)
+            source, changed = _stored(path, name, corpus, options)
         except Refused as refusal:
             say(f"{name}: {refusal}")
             tally.failed += 1
@@ -53,9 +61,11 @@ def read_folder(folder: Path, corpus: Corpus, say: Callable[[str], None]) -> Tal
     return tally
 
 
-def _stored(path: Path, name: Path, corpus: Corpus) -> tuple[SourceFile, bool]:
+def _stored(path: Path, name: Path, corpus: Corpus, options: Options | None) -> tuple[SourceFile, bool]:
     with path.open("rb") as opened:
-        return corpora.store_file(corpus=corpus, name=name.name, folder=str(name.parent), file=File(opened), user=None)
+        return corpora.store_file(
+            corpus=corpus, name=name.name, folder=str(name.parent), file=File(opened), user=None, options=options
+        )
 
 
 def documents_in(folder: Path) -> Iterator[Path]:

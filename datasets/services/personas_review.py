@@ -28,7 +28,7 @@ def decide(*, persona: Persona, decision: Decision) -> None:
 
 
 @transaction.atomic
-def accept_all(*, project: Project, personas: PersonaQuerySet, actor: User) -> int:
+def accept_all(*, project: Project, personas: PersonaQuerySet, actor: User | None) -> int:
     """Accept those of `personas` that wait. Returns how many there were."""
     accepted = personas.waiting().update(proposed=False)
     if accepted:

@@ -114,7 +114,7 @@ def _latency(order: Order) -> float:
 
 
 @transaction.atomic
-def start_growth(*, project: Project, order: Order, user: User) -> PersonaGrowth:
+def start_growth(*, project: Project, order: Order, user: User | None) -> PersonaGrowth:
     """A growth with a branch for each document. Raises Refused when it cannot be begun as it is ordered."""
     estimate = estimate_growth(order)
     model = order.model or order.endpoint.chat_model

@@ -17,6 +17,7 @@ urlpatterns = [
     path("p/<slug:project>/runs/<int:run>/<slug:action>/", runs.run_action, name="run-action"),
     path("p/<slug:project>/batches/<int:batch>/run/", runs.batch_run, name="batch-run"),
     path("p/<slug:project>/recipes/", recipe_files.recipe_list, name="recipe-list"),
+    path("p/<slug:project>/recipes/config/", recipe_files.config_paste, name="recipe-config"),
     path("p/<slug:project>/recipes/<int:recipe>/", recipe_files.recipe_yaml, name="recipe-yaml"),
     path("p/<slug:project>/recipes/<int:recipe>/delete/", recipe_files.recipe_delete, name="recipe-delete"),
     path("p/<slug:project>/trials/<int:trial>/", trials.trial_detail, name="trial-detail"),

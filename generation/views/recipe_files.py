@@ -13,9 +13,10 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.engine.recipe import Recipe as RecipeSpec
-from generation.forms.recipe_text import RecipeTextForm
+from generation.forms.recipe_text import ConfigTextForm, RecipeTextForm
 from generation.forms.recipes import RecipeForm, initial_from
 from generation.frozen import Frozen
+from generation.services.afterimage_runs import pasted_recipe
 from generation.services.freezing import freeze
 from generation.services.recipe_yaml import read_yaml, write_yaml
 from generation.services.recipes import delete_recipe
@@ -45,8 +46,38 @@ def paste(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 recipe_list = verbs(get=show, post=paste)
 
 
-def _page(request: HtmxHttpRequest, project: Project, form: RecipeTextForm, status: int = 200) -> HttpResponse:
-    context = {"recipes": project.recipes.select_related("author"), "form": form, "section": "runs"}
+@require_POST
+@project_view(Role.CURATOR)
+def config_paste(request: HtmxHttpRequest, project: Project) -> HttpResponse:
+    """The form of a new run, filled from a config file of the AfterImage library."""
+    form = ConfigTextForm(project, request.POST)
+    if form.is_valid():
+        chosen = {name: form.cleaned_data[name] for name in ("corpus", "endpoint")}
+        try:
+            text = form.cleaned_data["config"]
+            pasted = pasted_recipe(project=project, text=text, actor=request.user, **chosen)
+        except Refused as refusal:
+            form.add_error(refusal.field if refusal.field in chosen else "config", str(refusal))
+        else:
+            for note in pasted.notes:
+                messages.info(request, note)
+            return form_page(request, project, RecipeForm(project=project, initial=initial_from(pasted.spec)))
+    return _page(request, project, RecipeTextForm(), config=form, status=422)
+
+
+def _page(
+    request: HtmxHttpRequest,
+    project: Project,
+    form: RecipeTextForm,
+    config: ConfigTextForm | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    context = {
+        "recipes": project.recipes.select_related("author"),
+        "form": form,
+        "config": config or ConfigTextForm(project),
+        "section": "runs",
+    }
     return render_page(request, "generation/recipe_list.html", context, status=status)
 
 

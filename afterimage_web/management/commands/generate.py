@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from pydantic import ValidationError
 from tqdm import tqdm
 
 from afterimage_web import embedded
+from afterimage_web.management.configs import ConfigJob
 from afterimage_web.management.folders import corpus_named, read_folder
 from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Options
@@ -26,55 +29,65 @@ from generation.models import Endpoint, Run
 from generation.services import pulling, runs
 
 PROJECT = "Command line"
+OFFLINE = "Offline model"
 
 
 class Command(BaseCommand):
-    help = "Turn a folder of documents into training conversations, in one JSON line each."
+    help = "Turn a folder of documents, or what a config file of AfterImage says, into training conversations."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("folder", type=Path, help="folder of documents; folders below it are read too")
-        parser.add_argument("--out", type=Path, required=True, metavar="FILE.jsonl", help="where the rows are written")
-        parser.add_argument("--dialogs", type=int, default=20, metavar="N", help="conversations to make (20)")
-        parser.add_argument("--turns", type=int, default=3, metavar="M", help="most turns of a conversation (3)")
-        parser.add_argument("--endpoint", default="Offline model", metavar="NAME", help="endpoint of the project")
+        parser.add_argument("folder", nargs="?", type=Path, help="folder of documents; folders below it are read too")
+        parser.add_argument(
+            "--config", type=Path, metavar="FILE", help="a config file of the AfterImage library instead"
+        )
+        parser.add_argument(
+            "--dry-run", action="store_true", help="with --config: say what would be done, and do nothing"
+        )
+        parser.add_argument(
+            "--out", type=Path, metavar="FILE.jsonl", help="where the rows are written; a config says it too"
+        )
+        parser.add_argument("--dialogs", type=int, metavar="N", help="conversations to make (20)")
+        parser.add_argument("--turns", type=int, metavar="M", help="most turns of a conversation (3)")
+        parser.add_argument("--endpoint", metavar="NAME", help="endpoint of the project (Offline model)")
         parser.add_argument("--model", default="", help="model to ask for, if not the endpoint's own")
-        parser.add_argument("--concurrency", type=int, default=8, metavar="C", help="conversations in flight (8)")
+        parser.add_argument("--concurrency", type=int, metavar="C", help="conversations in flight (8)")
         parser.add_argument("--seed", type=int, default=0, help="the same seed makes the same plan (0)")
-        parser.add_argument("--format", default="messages", choices=sorted(FORMATS), help="of the rows (messages)")
+        parser.add_argument(
+            "--format", choices=sorted(FORMATS), help="of the rows (messages; raw, as the library's, with --config)"
+        )
         parser.add_argument("--project", metavar="SLUG", help=f"project to work in; else one named “{PROJECT}”")
 
     def handle(self, **options: Any) -> None:
-        folder: Path = options["folder"]
-        if not folder.is_dir():
-            raise CommandError(f"{folder} is not a folder: name the folder that holds your documents.")
-        if not options["out"].parent.is_dir():
-            raise CommandError(f"{options['out'].parent} does not exist: make the folder first.")
         try:
+            job = job_of(options)
+            if options["dry_run"]:
+                self.stdout.write("\n".join(job.plan()))
+                return
+            if not job.out.parent.is_dir():
+                raise CommandError(f"{job.out.parent} does not exist: make the folder first.")
+            job.check()
             with embedded.running(settings.DATA_DIR, workers=False, say=self.say):
-                self.generate(folder, options)
+                self.generate(job, options)
         except (embedded.EmbeddedError, Refused) as error:
             raise CommandError(str(error)) from error
 
     def say(self, sentence: str) -> None:
-        self.stderr.write(sentence)
+        with tqdm.external_write_mode(file=self.stderr):
+            self.stderr.write(sentence)
 
-    def generate(self, folder: Path, options: dict[str, Any]) -> None:
+    def generate(self, job: FolderJob | ConfigJob, options: dict[str, Any]) -> None:
         project = project_named(options["project"])
-        endpoint = endpoint_named(project, options["endpoint"])
-        corpus = self.read(folder, project)
-        run = runs.start_run(project=project, spec=recipe(project, corpus, endpoint, options), user=None)
+        endpoint = endpoint_named(project, options["endpoint"]) if options["endpoint"] else None
+        run = runs.start_run(project=project, spec=job.spec(project, endpoint, self.say), user=None)
         self.follow(run)
         if run.slots_done:
-            written = self.export(run, options["out"], options["format"])
-            self.say(f"{written} conversations in {options['out']}{' (by the offline model)' if run.offline else ''}")
+            written = self.export(run, job.out, job.format)
+            self.say(f"{written} conversations in {job.out}{' (by the offline model)' if run.offline else ''}")
+            for shape, path in job.exports(self.say):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self.say(f"{self.export(run, path, shape)} conversations in {path}")
         if run.state != Run.State.DONE:
             raise CommandError(f"The run is {run.get_state_display().lower()}: {run.reason}")
-
-    def read(self, folder: Path, project: Project) -> Corpus:
-        """The folder's documents, indexed. A corpus of the same name is brought up to date, not read again."""
-        corpus = corpus_named(project, folder.resolve().name[:100])
-        read_folder(folder, corpus, lambda sentence: tqdm.write(sentence, file=self.stderr))
-        return corpus
 
     def follow(self, run: Run) -> None:
         """Make the conversations in this process, with a bar."""
@@ -135,6 +148,54 @@ def endpoint_named(project: Project, name: str) -> Endpoint:
     return endpoint
 
 
+@dataclass(frozen=True)
+class FolderJob:
+    """What the command line asks for, of a folder."""
+
+    folder: Path
+    options: dict[str, Any]
+
+    @property
+    def out(self) -> Path:
+        return Path(self.options["out"])
+
+    @property
+    def format(self) -> str:
+        return self.options["format"] or "messages"
+
+    def check(self) -> None:
+        """Nothing that can be known before the services run."""
+
+    def plan(self) -> Iterator[str]:
+        raise CommandError("Only a config has a plan to show: add --config FILE, or leave --dry-run out.")
+
+    def exports(self, say: Callable[[str], None]) -> Sequence[tuple[str, Path]]:
+        return ()
+
+    def spec(self, project: Project, endpoint: Endpoint | None, say: Callable[[str], None]) -> Recipe:
+        """The folder's documents are read first. A corpus of the same name is brought up to date, not read again."""
+        server = endpoint or endpoint_named(project, OFFLINE)
+        corpus = corpus_named(project, self.folder.resolve().name[:100])
+        read_folder(self.folder, corpus, say)
+        return recipe(project, corpus, server, self.options)
+
+
+def job_of(options: dict[str, Any]) -> FolderJob | ConfigJob:
+    """Raises CommandError, or Refused, when there is nothing that could be done."""
+    folder: Path | None = options["folder"]
+    if options["config"]:
+        if folder:
+            raise CommandError("Name a folder or a config, not both: a config says where its documents are.")
+        return ConfigJob.read(options["config"], options)
+    if folder is None:
+        raise CommandError("Name a folder of documents, or a config file with --config FILE.")
+    if not folder.is_dir():
+        raise CommandError(f"{folder} is not a folder: name the folder that holds your documents.")
+    if not options["out"]:
+        raise CommandError("Say with --out FILE.jsonl where the rows are to be written.")
+    return FolderJob(folder, options)
+
+
 def recipe(project: Project, corpus: Corpus, endpoint: Endpoint, options: dict[str, Any]) -> Recipe:
     choice = ModelChoice(endpoint=endpoint.pk, model=options["model"])
     prompts = {
@@ -147,11 +208,15 @@ def recipe(project: Project, corpus: Corpus, endpoint: Endpoint, options: dict[s
             respondent_prompt=prompts[PromptRole.RESPONDENT],
             correspondent_prompt=prompts[PromptRole.CORRESPONDENT],
             models=dict.fromkeys(("instruction", "correspondent", "respondent"), choice),
-            conversations=options["dialogs"],
-            max_turns=options["turns"],
-            concurrency=options["concurrency"],
+            conversations=given(options["dialogs"], 20),
+            max_turns=given(options["turns"], 3),
+            concurrency=given(options["concurrency"], 8),
             seed=options["seed"],
         )
     except ValidationError as error:
         problems = "; ".join(f"{problem['loc'][0]}: {problem['msg']}" for problem in error.errors())
         raise CommandError(f"The run cannot be made so: {problems}") from error
+
+
+def given(number: int | None, usual: int) -> int:
+    return usual if number is None else number

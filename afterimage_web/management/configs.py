@@ -1,0 +1,189 @@
+"""A config file of the AfterImage library, carried out without a browser: where its paths and its key can be reached."""
+
+from __future__ import annotations
+
+import glob
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandError
+
+from datasets.formats import FORMATS
+from datasets.models import Corpus, Persona, Project, SourceFile
+from datasets.services import adopting, ingest
+from datasets.services.personas_review import accept_all
+from generation.engine.recipe import Recipe
+from generation.models import Endpoint, PersonaGrowth
+from generation.services import afterimage_runs as rows
+from generation.services import afterimage_yaml as afterimage
+from generation.services import persona_growths, persona_work
+from generation.services.afterimage_config import Config
+from generation.services.afterimage_yaml import Wrong
+
+from .folders import corpus_named, read_files, read_folder
+
+Say = Callable[[str], None]
+SAME = {"openai": "messages", "oumi": "messages"}
+"""Formats of the library whose rows are those of another one."""
+
+
+@dataclass(frozen=True)
+class ConfigJob:
+    """What a config asks for. What the command line says besides (None: nothing) comes before what the config says."""
+
+    config: Config
+    options: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path, options: dict[str, Any]) -> ConfigJob:
+        """Raises Wrong for a config that cannot be carried out, and CommandError for a file that cannot be read."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise CommandError(f"{path} cannot be read: name a config file in YAML.") from error
+        config = afterimage.read_config(text, path.resolve().parent)
+        counts = {"num_dialogs": "dialogs", "max_turns": "turns", "max_concurrency": "concurrency"}
+        told = {key: options[name] for key, name in counts.items() if options[name] is not None}
+        model = {"model_name": options["model"]} if options["model"] else {}
+        update = {
+            "generation": config.generation.model_copy(update=told),
+            "model": config.model.model_copy(update=model),
+        }
+        return cls(config.model_copy(update=update), options)
+
+    @cached_property
+    def key(self) -> str:
+        """Of the provider. Raises Wrong when it is not there and an endpoint of the project is not named instead."""
+        return "" if self.options["endpoint"] else afterimage.key_of(self.config, os.environ)
+
+    def check(self) -> None:
+        """What can be known before the services run. Raises Wrong."""
+        _ = self.key
+
+    @property
+    def out(self) -> Path:
+        if self.options["out"]:
+            return Path(self.options["out"])
+        if self.config.output.storage == "sql":
+            raise Wrong("output.path names a database: say with --out FILE where the rows are written.")
+        return Path(self.config.output.path).expanduser()
+
+    @property
+    def format(self) -> str:
+        return self.options["format"] or "raw"
+
+    def exports(self, say: Say) -> Iterator[tuple[str, Path]]:
+        """The other files that it asks for, each with its format. `say` is told of formats that there are none of."""
+        wanted = self.config.output.export
+        for name in wanted.formats if wanted else ():
+            shape = SAME.get(name, name)
+            if shape in FORMATS:
+                folder = Path(wanted.output_dir).expanduser() if wanted and wanted.output_dir else self.out.parent
+                yield shape, folder / f"{self.out.stem}_{name}.jsonl"
+            else:
+                say(f"output.export.formats: there is no “{name}” here, so that file is not written.")
+
+    def plan(self) -> Iterator[str]:
+        """What would be done, a line each. Raises Wrong when the key is missing."""
+        config, documents = self.config, self.config.documents
+        where = self.options["endpoint"] or f"{config.model.provider} at {afterimage.base_url_of(config)}"
+        yield f"Model: {config.model.model_name}, {where}{' (with a key)' if self.key else ''}"
+        place = documents and (documents.path or f"collection {documents.collection}")
+        yield f"Documents: {documents.provider}, {place}" if documents else "Documents: none"
+        yield f"Conversations: {config.num_requested or f'at most {afterimage.MOST}'}, of 1 to {config.generation.max_turns} turns"
+        yield f"Stops by: {', '.join(rule.type for rule in config.generation.stopping) or 'that number'}"
+        yield f"At once: {afterimage.concurrency_of(config)}"
+        yield f"Rows: {self.out} ({self.format})"
+        yield from afterimage.left_aside(config)
+
+    # -- carried out ----------------------------------------------------------------------------------------------------
+
+    def spec(self, project: Project, endpoint: Endpoint | None, say: Say) -> Recipe:
+        """The recipe, once documents are read and personas grown. `endpoint` is the one that was named, if any."""
+        server = endpoint or rows.make_endpoint(project=project, config=self.config, key=self.key)
+        corpus = self._corpus(project, say)
+        personas = self._personas(corpus, server, say) if corpus and self.config.personas.enabled else ()
+        prompt = rows.prompt_for(project=project, text=self.config.respondent.system_prompt or "", author=None)
+        choice = rows.choice_of(self.config, server)
+        spec = afterimage.recipe_of(
+            self.config, corpus=corpus.pk if corpus else None, prompt=prompt.pk, choice=choice, personas=personas
+        )
+        for note in afterimage.left_aside(self.config):
+            say(note)
+        return spec.model_copy(update={"seed": self.options["seed"] or 0})
+
+    def _corpus(self, project: Project, say: Say) -> Corpus | None:
+        documents = self.config.documents
+        if documents is None:
+            return None
+        if documents.provider == "qdrant":
+            return self._collection(project, say)
+        path = Path(documents.path or "")
+        corpus = corpus_named(project, path.name[:100] or "Documents")
+        if documents.provider == "directory":
+            if not path.is_dir():
+                raise Wrong(f"documents.path is no folder: {path}")
+            read_folder(path, corpus, say)
+            return corpus
+        paths = sorted(Path(found) for found in glob.glob(str(path), recursive=True) if os.path.isfile(found))
+        if not paths:
+            raise Wrong(f"documents.path leads to no file: {path}")
+        options = {"content_key": documents.content_key} if documents.provider == "jsonl" else {}
+        read_files(paths, Path(os.path.commonpath([one.parent for one in paths])), corpus, say, options)
+        return corpus
+
+    def _collection(self, project: Project, say: Say) -> Corpus:
+        """The corpus that is the collection, adopted if it is not yet."""
+        documents: Any = self.config.documents
+        corpus = rows.corpus_for(project, self.config)
+        if corpus is None:
+            corpus, _ = adopting.adopt_collection(
+                project=project,
+                name=documents.collection[:100],
+                url=(documents.url or afterimage.QDRANT).rstrip("/"),
+                key="",
+                collection=documents.collection,
+                reading=adopting.Reading(content_key=documents.content_key),
+                user=None,
+            )
+        for source in corpus.files.exclude(state=SourceFile.State.READY):
+            ingest.ingest(source.pk)
+            source.refresh_from_db()
+            if source.error:
+                say(f"{source.name}: {source.error}")
+        return corpus
+
+    def _personas(self, corpus: Corpus, endpoint: Endpoint, say: Say) -> Sequence[int]:
+        """Those of the corpus's documents; grown now where there are none, and accepted as they are."""
+        found = rows.personas_of(corpus)
+        if found:
+            return found
+        order = persona_growths.Order(
+            corpus=corpus,
+            endpoint=endpoint,
+            model=rows.choice_of(self.config, endpoint).model,
+            depth=self.config.personas.n_iterations,
+            conversations=self.config.num_requested,
+            concurrency=afterimage.concurrency_of(self.config),
+        )
+        growth = persona_growths.start_growth(project=corpus.project, order=order, user=None)
+        say(f"Growing personas from {growth.documents} documents …")
+        _grow(growth)
+        accept_all(project=corpus.project, personas=Persona.objects.filter(document__corpus=corpus), actor=None)
+        found = rows.personas_of(corpus)
+        if not found:
+            raise CommandError(f"No personas could be grown: {growth.reason or 'every document failed'}")
+        return found
+
+
+def _grow(growth: PersonaGrowth) -> None:
+    """In this process, until it has ended: what failed for a passing reason is tried again only after a while."""
+    while growth.is_active:
+        if not persona_work.grow(growth_id=growth.pk):
+            time.sleep(0.2)
+        growth.refresh_from_db()

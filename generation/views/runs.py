@@ -19,18 +19,16 @@ from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from generation.engine.protocols import ModelRole
+from generation.engine.recipe import Recipe
 from generation.forms.budgets import BudgetForm
+from generation.frozen import Frozen
 from generation.models import Run
 from generation.services import progress, runs
 from generation.tasks import call_for_workers
+from generation.telling import told
 
 ACTIONS = {"pause": runs.pause_run, "resume": runs.resume_run, "cancel": runs.cancel_run, "retry": runs.retry_failed}
 PAGE = 50
-RETRIEVAL = {
-    "answer": "before every answer, {} passages",
-    "dialog": "once a conversation, {} passages",
-    "never": "never",
-}
 
 
 @require_GET
@@ -60,7 +58,7 @@ def _page(request: HtmxHttpRequest, run: Run, budget_form: BudgetForm, status: i
         "budget_form": budget_form,
         "subtitle": f"{run.frozen['corpus_name'] or 'Ungrounded'} · {run.frozen['models']['respondent']['model']}",
         "models": [(role, model) for role in get_args(ModelRole) if (model := run.frozen["models"].get(role))],
-        "retrieval": RETRIEVAL[run.spec["retrieval"]["when"]].format(run.spec["retrieval"]["depth"]),
+        "told": told(Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen)),
         "polled": bool(request.htmx) and "head" in request.GET,
         "changed": {name: request.GET.get(name) != look for name, look in parts.items()},
         "newest_seen": int(newest) if newest.isdecimal() else 0,

@@ -1,0 +1,120 @@
+"""A recipe in words: what a run's page tells of the parts that have no page of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generation.engine import rules
+from generation.engine.recipe import Ensemble, FixedText, FromCorpus, InTurn, Recipe, retrievers_in
+from generation.frozen import Frozen
+
+WHEN = {
+    "answer": "before every answer, {} passages",
+    "dialog": "once a conversation, {} passages",
+    "never": "never",
+}
+OVERALL = {"mean": "their mean", "weighted": "their mean by weight", "min": "the lowest"}
+STRATEGIES = {
+    "temperature": "temperature",
+    "prompt": "prompt",
+    "model": "model",
+    "combined": "temperature, prompt and model",
+}
+
+
+def told(spec: Recipe, frozen: Frozen) -> list[tuple[str, str]]:
+    """Headings with what there is to say below each; nothing is said of what the recipe leaves out."""
+    parts = [
+        ("Questions", "; ".join(_questions(spec))),
+        ("Retrieval", _retrieval(spec)),
+        ("Judged by", _judging(spec, frozen)),
+        ("Improved", _improving(spec)),
+        ("Pairs", _pairs(spec)),
+        ("Stops when", " Or: ".join(_rule(rule) for rule in spec.stopping)),
+        ("Sent to", ", ".join(sink.name for sink in spec.sinks)),
+        ("Turn hooks", ", ".join(hook.name for hook in spec.hooks)),
+    ]
+    return [(heading, text) for heading, text in parts if text]
+
+
+def _questions(spec: Recipe) -> Iterator[str]:
+    questions = spec.questions
+    if spec.corpus is not None:
+        yield f"from {spec.contexts} passage{'s' if spec.contexts > 1 else ''} each"
+    if questions.batch > 1:
+        yield f"{questions.batch} a call"
+    if spec.visits:
+        yield f"each passage {spec.visits} time{'s' if spec.visits > 1 else ''}"
+    if questions.scenarios:
+        yield f"in {len(questions.scenarios):,} situation{'s' if len(questions.scenarios) > 1 else ''}"
+    if questions.writer:
+        yield f"by “{questions.writer.name}”"
+    if not questions.distinct:
+        yield "near-duplicates are welcome"
+
+
+def _retrieval(spec: Recipe) -> str:
+    said = WHEN[spec.retrieval.when].format(spec.retrieval.depth)
+    if spec.retrieval.when == "never" or spec.retrieval.retriever == FromCorpus():
+        return said
+    kinds = [_retriever(one) for one in retrievers_in(spec.retrieval.retriever)]
+    return f"{said}, from {', '.join(kind for kind in kinds if kind)}"
+
+
+def _retriever(one: object) -> str:
+    match one:
+        case FromCorpus(corpus=None):
+            return "the corpus"
+        case FromCorpus():
+            return "another corpus"
+        case FixedText(title=title):
+            return f"“{title}”"
+        case InTurn() | Ensemble():
+            return ""
+    return f"“{getattr(one, 'name', '')}”"
+
+
+def _judging(spec: Recipe, frozen: Frozen) -> str:
+    if spec.judge is None:
+        return ""
+    names = [name.replace("_", " ") for name in spec.judge.weights]
+    names += [criterion.name for criterion in frozen.criteria]
+    names += [other.name for other in spec.judge.others]
+    return f"{', '.join(names)}; overall: {OVERALL[spec.judge.aggregation]}"
+
+
+def _improving(spec: Recipe) -> str:
+    if spec.improve is None:
+        return ""
+    times = "once" if spec.improve.attempts == 1 else f"up to {spec.improve.attempts} times"
+    return f"{times}, below a score of {spec.improve.below:g}"
+
+
+def _pairs(spec: Recipe) -> str:
+    product = spec.product
+    if product.kind != "pairs":
+        return ""
+    return f"{product.answers} answers, by {STRATEGIES[product.strategy]}, at least {product.gap:g} apart"
+
+
+def _rule(rule: rules.Rule) -> str:
+    match rule:
+        case rules.Conversations():
+            return f"{rule.number:,} conversations were made."
+        case rules.Coverage():
+            return f"{rule.share:.0%} of the passages were asked about, {rule.visits} times each."
+        case rules.Personas():
+            return f"{rule.number:,} different personas have spoken."
+        case rules.ErrorRate():
+            return f"{rule.rate:.0%} of the last {rule.window} conversations failed."
+        case rules.Spending():
+            limits = rule.model_dump(exclude={"kind"}, exclude_none=True).items()
+            return (
+                " or ".join(f"{limit:,} {name.replace('_', ' ')}" for name, limit in limits if name != "kind")
+                + " are spent."
+            )
+        case rules.AllOf():
+            return f"All of: {' '.join(_rule(inner) for inner in rule.rules)}"
+        case rules.AnyOf():
+            return f"One of: {' '.join(_rule(inner) for inner in rule.rules)}"
+    return f"“{rule.name}” says so."

@@ -1,0 +1,72 @@
+"""What a run's page tells of its recipe."""
+
+from __future__ import annotations
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from datasets.models import Project, User
+from generation.frozen import Frozen
+from generation.services.freezing import freeze
+from generation.telling import told
+from tests.generation.api_recipes import passages_of
+from tests.generation.runs import launched, recipe
+
+pytestmark = pytest.mark.django_db
+
+ROLES = ("instruction", "correspondent", "respondent", "judge")
+
+
+def models(project: Project) -> dict[str, dict[str, int]]:
+    return {role: {"endpoint": project.endpoints.get(preset="offline").pk} for role in ROLES}
+
+
+def said(project: Project, **changes: object) -> dict[str, str]:
+    spec = recipe(project, models=models(project), **changes)
+    frozen: Frozen = freeze(project=project, spec=spec)
+    return dict(told(spec, frozen))
+
+
+def test_nothing_is_told_of_what_a_recipe_leaves_out(project: Project) -> None:
+    assert said(project) == {"Retrieval": "never"}
+
+
+def test_every_part_is_told_in_words(project: Project) -> None:
+    corpus = passages_of(project, 3)
+    retriever = {
+        "kind": "ensemble",
+        "members": [
+            {"retriever": {"kind": "corpus"}},
+            {"retriever": {"kind": "text", "text": "T", "title": "House rules"}},
+        ],
+    }
+    assert said(
+        project,
+        corpus=corpus,
+        contexts=2,
+        questions={"batch": 3, "visits": 2, "scenarios": ["At night."], "distinct": False},
+        retrieval={"when": "dialog", "depth": 5, "retriever": retriever},
+        judge={"weights": {"helpfulness": 1, "grounding": 2}, "aggregation": "min"},
+        improve={"attempts": 1, "below": 0.5},
+        product={"kind": "pairs", "answers": 3},
+        stopping=[
+            {"kind": "error_rate", "rate": 0.25},
+            {"kind": "all", "rules": [{"kind": "coverage", "visits": 2}, {"kind": "spending", "prompt_tokens": 5000}]},
+        ],
+    ) == {
+        "Questions": "from 2 passages each; 3 a call; each passage 2 times; in 1 situation; near-duplicates are welcome",
+        "Retrieval": "once a conversation, 5 passages, from the corpus, “House rules”",
+        "Judged by": "helpfulness, grounding; overall: the lowest",
+        "Improved": "once, below a score of 0.5",
+        "Pairs": "3 answers, by temperature, at least 0.1 apart",
+        "Stops when": "25% of the last 50 conversations failed. Or: All of: "
+        "100% of the passages were asked about, 2 times each. 5,000 prompt tokens are spent.",
+    }
+
+
+def test_the_page_of_a_run_tells_it(project: Project, owner: User, client: Client) -> None:
+    run = launched(project, models=models(project), judge=True, improve={"attempts": 3})
+    client.force_login(owner)
+    page = client.get(reverse("generation:run-detail", args=[project.slug, run.pk])).content.decode()
+    assert "up to 3 times, below a score of 0.72" in page

@@ -70,7 +70,7 @@ def overview_of(project: Project) -> Overview:
         corpora=project.corpora.count(),
         files=files["files"],
         passages=files["passages"] or 0,
-        personas=project.personas.filter(archived=False).count(),
+        personas=project.personas.usable().count(),
         prompts=project.prompts.filter(archived=False).count(),
         runs=project.batches.filter(kind=Batch.Kind.RUN).count(),
         statuses=Counter(dict(counts)),

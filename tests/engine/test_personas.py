@@ -171,21 +171,21 @@ def slots(n: int, passages: Sequence[int], *, contexts: int = 1, batch: int = 1)
 
 
 def test_each_conversation_is_asked_by_a_persona_of_its_own_document() -> None:
-    casting = Casting({1: 10, 2: 20}, {10: [Grown(100)], 20: [Grown(200)]})
+    casting = Casting({10: [Grown(100)], 20: [Grown(200)]}, {1: 10, 2: 20}, 2)
     made = list(cast(slots(20, [1, 2]), casting, seed=1, requested=20))
     assert {(slot.contexts[0], slot.persona) for slot in made} == {(1, 100), (2, 200)}
 
 
 def test_documents_without_personas_fall_back_to_those_of_the_recipe() -> None:
     planned = slots(20, [1, 2])
-    casting = Casting({1: 10, 2: 20}, {10: [Grown(100)], 20: []})
+    casting = Casting({10: [Grown(100)], 20: []}, {1: 10, 2: 20}, 2)
     made = list(cast(planned, casting, seed=1, requested=20))
     for before, after in zip(planned, made, strict=True):
         assert after.persona == (100 if before.contexts == (1,) else before.persona)
 
 
 def test_twenty_conversations_of_one_document_use_all_of_its_first_layer_and_fifteen_of_its_second() -> None:
-    casting = Casting({1: 10}, {10: tree(2)})
+    casting = Casting({10: tree(2)}, {1: 10}, 1)
     made = list(cast(slots(20, [1]), casting, seed=1, requested=20))
     assert len({slot.persona for slot in made}) == 20
     assert Counter((slot.persona or 0) // 10**6 for slot in made) == {0: 5, 1: 15}
@@ -193,19 +193,21 @@ def test_twenty_conversations_of_one_document_use_all_of_its_first_layer_and_fif
 
 def test_a_document_of_more_passages_uses_more_of_its_personas() -> None:
     documents = dict.fromkeys(range(1, 10), 10) | {99: 20}
-    made = list(cast(slots(100, [*documents]), Casting(documents, {10: tree(2), 20: tree(2)}), seed=1, requested=100))
+    made = list(
+        cast(slots(100, [*documents]), Casting({10: tree(2), 20: tree(2)}, documents, 10), seed=1, requested=100)
+    )
     used = {document: {s.persona for s in made if documents[s.contexts[0]] == document} for document in (10, 20)}
     assert {document: len(personas) for document, personas in used.items()} == {10: 90, 20: 10}
 
 
 def test_a_conversation_of_several_documents_is_asked_by_one_that_has_personas() -> None:
-    casting = Casting({1: 10, 2: 20, 3: 30}, {10: [Grown(100)], 30: [Grown(300)]})
+    casting = Casting({10: [Grown(100)], 30: [Grown(300)]}, {1: 10, 2: 20, 3: 30}, 3)
     made = list(cast(slots(60, [1, 2, 3], contexts=3), casting, seed=1, requested=60))
     assert {slot.persona for slot in made} == {100, 300}
 
 
 def test_questions_that_are_written_together_are_written_for_one_persona() -> None:
-    casting = Casting({1: 10, 2: 20}, {10: tree(0), 20: [Grown(50 + number) for number in range(5)]})
+    casting = Casting({10: tree(0), 20: [Grown(50 + number) for number in range(5)]}, {1: 10, 2: 20}, 2)
     made = list(cast(slots(30, [1, 2], batch=3), casting, seed=1, requested=30, batch=3))
     together = {slot.batch: {one.persona for one in made if one.batch == slot.batch} for slot in made}
     assert all(len(personas) == 1 for personas in together.values())
@@ -213,7 +215,7 @@ def test_questions_that_are_written_together_are_written_for_one_persona() -> No
 
 
 def test_casting_is_the_same_for_the_same_seed_and_changes_nothing_else() -> None:
-    planned, casting = slots(50, [1, 2]), Casting({1: 10, 2: 20}, {10: tree(1), 20: tree(1)})
+    planned, casting = slots(50, [1, 2]), Casting({10: tree(1), 20: tree(1)}, {1: 10, 2: 20}, 2)
     made = list(cast(planned, casting, seed=3, requested=1000))
     assert made == list(cast(planned, casting, seed=3, requested=1000))
     assert made != list(cast(planned, casting, seed=4, requested=1000))

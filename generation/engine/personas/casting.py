@@ -15,10 +15,11 @@ from .selection import Grown, PersonaHand
 
 @dataclass(frozen=True, slots=True)
 class Casting:
-    """`documents`: the document of every passage that a run may ask about. `grown`: the personas of documents."""
+    """`grown`: the personas of documents. `documents`: the document of each passage of those, of `passages` in all."""
 
-    documents: Mapping[int, int]
     grown: Mapping[int, Sequence[Grown]]
+    documents: Mapping[int, int]
+    passages: int
 
 
 def cast(
@@ -52,15 +53,13 @@ def _hands(
     casting: Casting, chance: Random, draws: int | None, visits: int | None, contexts: int
 ) -> dict[int, PersonaHand]:
     """A hand for each document that has both passages and personas. A document's share is that of its passages."""
-    passages = Counter(casting.documents.values())
-    targets = {
-        document: target_per_document(
-            passages.total(), requested=draws, visits=visits, contexts=contexts, own=passages[document]
-        )
-        for document in casting.grown.keys() & passages.keys()
-    }
+    own = Counter(casting.documents.values())
     return {
-        document: PersonaHand(casting.grown[document], target, chance)
-        for document, target in targets.items()
-        if casting.grown[document]
+        document: PersonaHand(pool, _target(casting.passages, draws, visits, contexts, own[document]), chance)
+        for document, pool in casting.grown.items()
+        if pool and document in own
     }
+
+
+def _target(passages: int, draws: int | None, visits: int | None, contexts: int, own: int) -> int | None:
+    return target_per_document(passages, requested=draws, visits=visits, contexts=contexts, own=own)

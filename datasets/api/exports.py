@@ -38,6 +38,9 @@ class ExportOptions(Body):
         default=False, description="Write what the assistant thought, in `messages` and `raw`; `sharegpt` cannot hold it."
     )
     metadata: bool = Field(default=False, description="Write ids, status, labels, scores and models beside each row.")
+    min_gap: float = Field(
+        default=0.1, ge=0, le=1, description="Of preference pairs: by how much the better answer must score higher."
+    )
 
 
 class ExportIn(Body):

@@ -13,9 +13,10 @@ Only `raw` is none for trainers: it holds every dialog as it is. `rows` holds wh
 from __future__ import annotations
 
 from . import messages, openai, raw, rows, sharegpt
-from .contract import Format, Judged, Options, Skip
+from .contract import Format, Judged, Options, Rated, Skip
 from .jsonl import encode
 from .metadata import metadata
+from .preference import PREFERENCES
 
 FORMATS: dict[str, Format] = {
     "messages": Format(
@@ -49,6 +50,7 @@ FORMATS: dict[str, Format] = {
         reads_trace=True,
         judgement=raw.judgement,
     ),
+    **PREFERENCES,
 }
 
-__all__ = ["FORMATS", "Format", "Judged", "Options", "Skip", "encode", "metadata"]
+__all__ = ["FORMATS", "PREFERENCES", "Format", "Judged", "Options", "Rated", "Skip", "encode", "metadata"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ class Options:
     metadata: bool = False
     reasoning: bool = False
     """What assistants thought before they answered, in formats that can hold it."""
+    min_gap: float = 0.1
+    """By how much the better of two answers must be scored higher, in formats that compare."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,15 @@ class Judged:
     scores: tuple[Score, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """A version of a conversation that a judge has scored, from 0 to 1, and what is special about it."""
+
+    dialog: Dialog
+    score: float
+    label: str = ""
+
+
 Row = dict[str, Any]
 
 
@@ -49,3 +60,5 @@ class Format:
     """Whether a row says what the trace holds; for the others it need not be read."""
     judgement: Callable[[Dialog, Judged], Row] | None = None
     """What a row says besides when a judge has spoken, for formats that say it."""
+    compare: Callable[[Sequence[Rated], Options], Row | Skip] | None = None
+    """A row of the judged versions of one conversation, in place of `row`, for formats that compare them."""

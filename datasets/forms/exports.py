@@ -29,6 +29,14 @@ class ExportForm(ConversationFilterForm):
         help_text="What the assistant thought before it answered, where the format can hold it: Messages and "
         "AfterImage rows.",
     )
+    min_gap = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        label="Smallest gap",
+        help_text="Of preference pairs: by how much the better answer must be scored higher.",
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
     metadata = forms.BooleanField(
         required=False,
         label="Metadata and sources",
@@ -40,8 +48,10 @@ class ExportForm(ConversationFilterForm):
         given = data.copy()
         given.setdefault("status", "approved")
         given.setdefault("format", next(iter(FORMATS)))
+        given.setdefault("min_gap", str(Options().min_gap))
         super().__init__(project, given)
 
     @property
     def options(self) -> Options:
-        return Options(**{name: self.cleaned_data[name] for name in ("system_prompt", "reasoning", "metadata")})
+        chosen = {name: self.cleaned_data[name] for name in ("system_prompt", "reasoning", "metadata")}
+        return Options(**chosen, min_gap=self.cleaned_data["min_gap"] or 0.0)

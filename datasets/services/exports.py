@@ -22,6 +22,7 @@ from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Judged, Options, Skip, encode, metadata
 from datasets.models import Conversation, Export, Project, User
 from datasets.models.conversations import ConversationQuerySet
+from datasets.preference import rated, with_pairs, with_versions
 from datasets.schema import Score
 
 from .activity import record_activity
@@ -47,7 +48,7 @@ def start_export(
     if format not in FORMATS:
         raise Refused("There is no such format: choose one of the list.", field="format")
     up_to = newest_id(project)
-    rows = filter.count(project.conversations.filter(pk__lte=up_to))
+    rows = count_rows(project=project, filter=filter, format=format, options=options, up_to=up_to)
     if not rows:
         raise Refused("Nothing matches, so there is nothing to write: widen the choice.")
     export = Export.objects.create(
@@ -74,9 +75,23 @@ def waiting_exports() -> list[int]:
     return list(_free().values_list("pk", flat=True))
 
 
+def count_rows(
+    *, project: Project, filter: ConversationFilter, format: str, options: Options, up_to: int | None = None
+) -> int:
+    """How many rows there will be, but for those that the format finds it cannot hold."""
+    rows = project.conversations.all() if up_to is None else project.conversations.filter(pk__lte=up_to)
+    return filter.count(_written(rows, project, format, options))
+
+
+def _written(rows: ConversationQuerySet, project: Project, format: str, options: Options) -> ConversationQuerySet:
+    """Those of `rows` that there is something to write of: for formats that compare, those that have a pair."""
+    return with_pairs(rows, project, options.min_gap) if FORMATS[format].compare else rows
+
+
 def preview(*, project: Project, filter: ConversationFilter, format: str, options: Options) -> dict[str, Any] | None:
     """A real row: the first of what matches that the format can hold."""
-    rows = _readable(filter.apply(project.conversations.all()), format, options)
+    rows = filter.apply(_written(project.conversations.all(), project, format, options))
+    rows = _readable(rows, format, options)
     for conversation in rows.order_by("pk")[:PREVIEWED]:
         row = row_of(conversation, format, options)
         if not isinstance(row, Skip):
@@ -89,9 +104,9 @@ def row_of(conversation: Conversation, format: str, options: Options) -> dict[st
     shape = FORMATS[format]
     try:
         dialog = conversation.head.dialog if options.metadata or shape.reads_trace else conversation.head.spoken
+        row = shape.compare(rated(conversation), options) if shape.compare else shape.row(dialog, options)
     except ValidationError:
         return Skip("Its stored messages cannot be read.")
-    row = shape.row(dialog, options)
     if isinstance(row, Skip):
         return row
     if shape.judgement and (judged := _judged(conversation)):
@@ -131,6 +146,8 @@ def _readable(rows: ConversationQuerySet, format: str, options: Options) -> Conv
     rows = rows.with_head()
     if shape.judgement:
         rows = rows.prefetch_related("head__judgements")
+    if shape.compare:
+        rows = with_versions(rows)
     if options.metadata:
         return rows.select_related("head", "batch", "persona").prefetch_related("labels")
     return rows if shape.reads_trace else rows.defer("head__search", "head__trace")
@@ -220,6 +237,7 @@ def _write_rows(export: Export, sink: BinaryIO) -> Tally:
 def _chunks(export: Export, options: Options) -> Iterator[list[Conversation]]:
     """Oldest first. Only one chunk is in memory."""
     rows = export.project.conversations.filter(pk__lte=export.up_to)
+    rows = _written(rows, export.project, export.format, options)
     found = ConversationFilter.read(export.filter).apply(rows)
     rows = _readable(found, export.format, options).order_by("pk")
     last = 0

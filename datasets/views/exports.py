@@ -100,7 +100,7 @@ def _show_form(request: HtmxHttpRequest, project: Project, form: ExportForm, *, 
     if form.is_valid():
         chosen = {"format": form.cleaned_data["format"], "options": form.options}
         row = exports.preview(project=project, filter=form.filter, **chosen)
-        context["count"] = form.filter.count(project.conversations.all())
+        context["count"] = exports.count_rows(project=project, filter=form.filter, **chosen)
         context["example"] = row and json.dumps(row, ensure_ascii=False, indent=2)
         context["anything"] = project.conversations.exists()
     return render_page(request, "datasets/export_new.html", context, fragment="preview", status=status)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from django.core.management import CommandError, call_command
 
-from datasets.models import Conversation, SourceFile
+from datasets.models import Conversation, Document, Persona, SourceFile
 from generation.models import Endpoint, Run
 from tests.fixtures_model_server import RunningModelServer
 
@@ -108,3 +109,163 @@ def test_a_folder_without_documents_says_so(tmp_path: Path) -> None:
 def test_a_missing_folder_says_so(tmp_path: Path) -> None:
     with pytest.raises(CommandError, match="is not a folder"):
         generate(tmp_path / "absent", tmp_path / "out.jsonl")
+
+
+# -- a config file of AfterImage ------------------------------------------------------------------------------------------
+
+
+def config_file(tmp_path: Path, **sections: Any) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(yaml.safe_dump({"respondent": {"system_prompt": "You help with the device."}, **sections}))
+    return path
+
+
+def follow(config: Path, **options: Any) -> tuple[str, str]:
+    """What the command says on either stream."""
+    said, told = StringIO(), StringIO()
+    call_command("generate", config=config, stdout=told, stderr=said, **options)
+    return told.getvalue(), said.getvalue()
+
+
+def test_a_config_is_carried_out_as_it_is(
+    folder: Path, tmp_path: Path, model_server: RunningModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = config_file(
+        tmp_path,
+        model={"provider": "local", "model_name": "some-model", "base_url": model_server.base_url},
+        documents={"path": "manual"},
+        context={"num_random_contexts": 1, "n_instructions": 2},
+        generation={"num_dialogs": 4, "max_turns": 2},
+        output={"path": "rows.jsonl", "export": {"formats": ["sharegpt", "messages", "alpaca"], "output_dir": "more"}},
+    )
+    _, said = follow(config)
+    made = rows(tmp_path / "rows.jsonl")
+    assert len(made) == 4
+    assert list(made[0]) == ["conversations", "metadata", "instruction_context", "response_context", "persona"]
+    assert made[0]["response_context"]
+    assert [len(rows(tmp_path / "more" / f"rows_{name}.jsonl")) for name in ("sharegpt", "messages")] == [4, 4]
+    assert "there is no “alpaca” here" in said
+    run = Run.objects.get()
+    assert (run.spec["conversations"], run.spec["concurrency"], run.offline) == (4, 8, False)
+    endpoint = Endpoint.objects.get(base_url=model_server.base_url)
+    assert (endpoint.chat_model, endpoint.keys.count()) == ("some-model", 0)
+
+    follow(config, dialogs=1, out=tmp_path / "again.jsonl", format="messages")
+    assert len(rows(tmp_path / "again.jsonl")) == 1
+    assert list(rows(tmp_path / "again.jsonl")[0]) == ["messages"]
+    assert Endpoint.objects.filter(base_url=model_server.base_url).count() == 1
+
+
+def test_a_key_of_the_environment_is_sent_and_kept_sealed(
+    tmp_path: Path, model_server: RunningModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model_server.control(keys=["right"])
+    config = config_file(
+        tmp_path,
+        model={"provider": "openai", "base_url": model_server.base_url, "api_key_env": "MINE"},
+        generation={"num_dialogs": 1},
+    )
+    monkeypatch.delenv("MINE", raising=False)
+    for dry_run in (True, False):
+        with pytest.raises(CommandError, match="export MINE=your-key"):
+            follow(config, out=tmp_path / "out.jsonl", dry_run=dry_run)
+    monkeypatch.setenv("MINE", "right")
+    follow(config, out=tmp_path / "out.jsonl")
+    assert len(rows(tmp_path / "out.jsonl")) == 1
+    [key] = Endpoint.objects.get(base_url=model_server.base_url).keys.all()
+    assert key.reveal() == "right"
+
+
+def test_personas_that_a_config_asks_for_are_grown_and_take_part(folder: Path, tmp_path: Path) -> None:
+    config = config_file(
+        tmp_path,
+        documents={"path": "manual"},
+        context={"num_random_contexts": 1, "n_instructions": 1},
+        personas={"enabled": True, "n_iterations": 0},
+        generation={"num_dialogs": 6, "stopping": [{"type": "persona_usage", "n_personas": 100}]},
+    )
+    _, said = follow(config, out=tmp_path / "out.jsonl", endpoint="Offline model")
+    assert "Growing personas from 2 documents" in said
+    assert Persona.objects.filter(proposed=False).count() == 10
+    assert len({row["persona"] for row in rows(tmp_path / "out.jsonl")}) == 6
+    _, said = follow(config, out=tmp_path / "out.jsonl", endpoint="Offline model")
+    assert "Growing" not in said
+    assert Persona.objects.count() == 10
+
+
+def test_documents_may_be_lines_of_a_file(tmp_path: Path) -> None:
+    lines = [{"body": f"The device number {n} weighs {n + 3} grams and is blue.", "id": f"d{n}"} for n in range(3)]
+    (tmp_path / "docs.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    config = config_file(
+        tmp_path,
+        documents={"provider": "jsonl", "path": "*.jsonl", "content_key": "body"},
+        generation={"num_dialogs": None, "stopping": [{"type": "context_coverage"}]},
+        context={"num_random_contexts": 1, "n_instructions": 1},
+    )
+    follow(config, out=tmp_path / "out.rows", endpoint="Offline model")
+    assert len(rows(tmp_path / "out.rows")) == 3
+    assert Document.objects.count() == 3
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
+    config = config_file(
+        tmp_path,
+        model={"provider": "local", "model_name": "m"},
+        documents={"path": "manual"},
+        generation={"num_dialogs": 12, "max_turns": 3, "stopping": [{"type": "budget", "max_total_tokens": 5}]},
+        preference={},
+    )
+    told, _ = follow(config, dry_run=True)
+    for words in ("m, local at http://localhost:8000/v1", f"directory, {tmp_path / 'manual'}", "12, of 1 to 3 turns",
+                  "budget", "At once: 8", "afterimage_output.jsonl (raw)", "preference is left aside"):  # fmt: skip
+        assert words in told
+    assert not Run.objects.exists()
+    assert not Endpoint.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        ({"generation": {"num_dialog": 3}}, "did you mean “num_dialogs”"),
+        ({"respondent": {}}, "give system_prompt or system_prompt_file"),
+        ({"documents": {"path": "nowhere"}}, "documents.path is no folder: .*nowhere"),
+        ({"documents": {"provider": "file", "path": "*.nothing"}}, "leads to no file"),
+        (
+            {"model": {"provider": "local", "base_url": "nonsense"}, "documents": None},
+            "“model.base_url”: Enter an address",
+        ),
+        ({"output": {"storage": "sql", "path": "postgresql://x"}}, "output.path names a database"),
+        ({"output": {"path": "no/such/folder/x.jsonl"}}, "does not exist: make the folder first"),
+        ({"generation": {"max_turns": 60}}, "less than or equal to 50"),
+    ],
+)
+def test_a_config_that_cannot_be_carried_out_is_one_sentence(
+    sections: dict[str, Any], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = config_file(tmp_path, **{"model": {"provider": "local"}, **sections})
+    with pytest.raises(CommandError, match=sentence):
+        follow(config)
+    assert not Run.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "sentence"),
+    [
+        ([], {}, "Name a folder of documents, or a config file"),
+        (["FOLDER"], {"config": "CONFIG"}, "not both"),
+        (["FOLDER"], {}, "Say with --out"),
+        (["FOLDER"], {"out": "x.jsonl", "dry_run": True}, "Only a config has a plan"),
+        ([], {"config": "absent.yaml"}, "absent.yaml cannot be read"),
+    ],
+)
+def test_a_call_that_says_too_little_or_too_much_is_refused(
+    arguments: list[str], options: dict[str, Any], sentence: str, folder: Path, tmp_path: Path
+) -> None:
+    places = {"FOLDER": folder, "CONFIG": config_file(tmp_path)}
+    given = {
+        name: Path(places.get(value, value)) if name in ("config", "out") else value for name, value in options.items()
+    }
+    with pytest.raises(CommandError, match=sentence):
+        call_command("generate", *[places[word] for word in arguments], stderr=StringIO(), **given)

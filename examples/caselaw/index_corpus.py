@@ -40,6 +40,8 @@ from openai import AsyncOpenAI, OpenAIError
 
 SPACE = uuid.UUID("5b0f7d0c-6f0e-5d3a-9a53-2f4f9c0f7a11")
 """In which the ids of points are made; any other would do as well."""
+HYPHEN = re.compile(r"(?<=[a-z])-\n\s*(?=[a-z])")
+"""Between the halves of a word at the end of a printed line."""
 SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
@@ -96,21 +98,25 @@ def passages_of(file: Path, chunk_size: int, limit: int | None) -> Iterator[Pass
 def cut(text: str, size: int) -> Iterator[str]:
     """Whole paragraphs, as many as fit; one that is too long alone is cut after sentences, or anywhere at last."""
     held = ""
-    for piece in pieces(text, size):
-        if held and len(held) + 2 + len(piece) > size:
+    for joint, piece in pieces(text, size):
+        if held and len(held) + len(joint) + len(piece) > size:
             yield held
             held = piece
         else:
-            held = f"{held}\n\n{piece}" if held else piece
+            held = f"{held}{joint}{piece}" if held else piece
     if held:
         yield held
 
 
-def pieces(text: str, size: int) -> Iterator[str]:
-    for paragraph in re.split(r"\n\s*\n", text):
-        paragraph = " ".join(paragraph.split())
-        for sentence in SENTENCE_END.split(paragraph) if len(paragraph) > size else [paragraph]:
-            yield from (sentence[at : at + size] for at in range(0, len(sentence), size))
+def pieces(text: str, size: int) -> Iterator[tuple[str, str]]:
+    """Each with what joins it to the one before."""
+    for paragraph in re.split(r"\n\s*\n", HYPHEN.sub("", text)):
+        line = " ".join(paragraph.split())
+        joint = "\n\n"
+        for sentence in SENTENCE_END.split(line) if len(line) > size else filter(None, [line]):
+            for at in range(0, len(sentence), size):
+                yield joint, sentence[at : at + size]
+                joint = " "
 
 
 # -- from passages to points ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Which personas ask in a run: those of the documents that it asks about, in the words that they had at its launch."""
+"""Which personas ask in a run: those of the documents that it asks about."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ import pytest
 from datasets.models import Document, Passage, Persona, Project, User
 from datasets.services.personas import save_persona
 from datasets.services.personas_added import Draft, add_personas
-from generation.adapters.people import sketches_as_of
-from generation.engine import sampling
-from generation.engine.personas import cast
-from generation.services.persona_casting import casting_of
 from tests.generation.growing import documents
+from tests.generation.runs import launched
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +24,9 @@ def people(project: Project, document: Document, *names: str, depth: int = 0, **
     return add_personas(project=project, drafts=drafts, author=None)
 
 
-def test_a_run_is_cast_with_the_accepted_people_of_its_documents(project: Project, owner: User) -> None:
+def test_a_run_is_cast_with_the_accepted_people_of_its_documents_and_else_with_those_of_its_recipe(
+    project: Project, owner: User
+) -> None:
     corpus = documents(project, "Gauge", "Mast", "Battery")
     gauge, mast, battery = corpus.documents.order_by("pk")
     for document in (gauge, mast, battery):
@@ -36,25 +35,19 @@ def test_a_run_is_cast_with_the_accepted_people_of_its_documents(project: Projec
     people(project, gauge, "Proposed", proposed=True)
     people(project, mast, "Archived", archived=True)
     people(project, documents(project, "Other").documents.get(), "Elsewhere")
-    by_hand = save_persona(project=project, name="Nurse", description="x", features={}, author=owner)
+    nurse = save_persona(project=project, name="Nurse", description="x", features={}, author=owner)
 
-    casting = casting_of(corpus.pk)
-    assert casting.passages == 6
-    assert [(one.persona, one.depth) for one in casting.grown[gauge.pk]] == [(p.pk, p.depth) for p in own]
-    assert set(casting.grown) == set(casting.documents.values()) == {gauge.pk}
+    run = launched(project, corpus=corpus.pk, personas=[nurse.pk], grown_personas=True, conversations=9)
 
-    passages = list(Passage.objects.filter(corpus=corpus).values_list("pk", flat=True))
-    plans = sampling.plan(9, seed=1, max_turns=1, passages=passages, personas=[by_hand.pk])
-    for plan in cast(plans, casting, seed=1, requested=9):
-        asked_about_gauge = plan.contexts[0] in casting.documents
-        assert plan.persona in ({persona.pk for persona in own} if asked_about_gauge else {by_hand.pk})
+    about = dict(Passage.objects.filter(corpus=corpus).values_list("pk", "document"))
+    slots = list(run.slots.all())
+    assert {slot.persona_id for slot in slots if about[slot.context[0]] == gauge.pk} == {one.pk for one in own}
+    assert {slot.persona_id for slot in slots if about[slot.context[0]] != gauge.pk} == {nurse.pk}
 
 
-def test_people_speak_in_the_words_that_they_had_at_the_launch(project: Project, owner: User) -> None:
-    said = {"description": "Old.", "features": {"age_band": "60"}, "system_prompt": "Be curt."}
-    persona = save_persona(project=project, name="Nurse", author=owner, **said)
-    launched = persona.current.created
-    save_persona(project=project, name="Nurse", description="New.", features={}, author=owner, persona=persona)
-    (sketch,) = sketches_as_of([persona.pk], launched).values()
-    assert (sketch.name, sketch.description) == ("Nurse", "Old.\n- age band: 60\n\nBe curt.")
-    assert sketches_as_of([], launched) == {}
+def test_a_run_that_does_not_ask_for_them_leaves_them_out(project: Project, owner: User) -> None:
+    corpus = documents(project, "Gauge")
+    cut(corpus.documents.get(), 2)
+    people(project, corpus.documents.get(), "G1")
+    run = launched(project, corpus=corpus.pk, grown_personas=False, conversations=4)
+    assert set(run.slots.values_list("persona", flat=True)) == {None}

@@ -26,6 +26,7 @@ def told(spec: Recipe, frozen: Frozen) -> list[tuple[str, str]]:
     """Headings with what there is to say below each; nothing is said of what the recipe leaves out."""
     parts = [
         ("Questions", "; ".join(_questions(spec))),
+        ("Personas of documents", "ask about their own" if spec.grown_personas else ""),
         ("Retrieval", _retrieval(spec)),
         ("Judged by", _judging(spec, frozen)),
         ("Improved", _improving(spec)),

@@ -86,6 +86,13 @@ class PersonaVersion(models.Model):
     def __str__(self) -> str:
         return f"{self.persona} v{self.number}"
 
+    @property
+    def in_words(self) -> str:
+        """As a model is told of it: the description, the named traits, and how to play them."""
+        traits = [f"- {name.replace('_', ' ')}: {value}" for name, value in self.features.items()]
+        said = "\n".join([self.description.strip(), *traits])
+        return f"{said}\n\n{self.system_prompt}" if self.system_prompt else said
+
 
 class PromptRole(models.TextChoices):
     RESPONDENT = "respondent", "Respondent: the assistant"

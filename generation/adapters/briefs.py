@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
-from datasets.models import Passage
+from datasets.models import Passage, PersonaVersion
 from datasets.schema import Source, ToolSpec
 from generation.engine.protocols import Brief, PersonaSketch
 from generation.engine.recipe import Recipe, ToolDialogs
@@ -16,16 +16,28 @@ from generation.models import Run, Slot
 def briefs_for(run: Run, spec: Recipe, frozen: Frozen, slots: Sequence[Slot]) -> list[Brief]:
     """One brief a slot, in order. A passage that has been replaced since the launch gives way to another of the corpus."""
     sources = _sources({pk for slot in slots for pk in slot.context})
-    return [_brief(spec, frozen, slot, _contexts(run, slot, sources)) for slot in slots]
+    people = _people({slot.persona_version_id for slot in slots if slot.persona_version_id})
+    return [
+        _brief(spec, frozen, slot, _contexts(run, slot, sources), people.get(slot.persona_version_id or 0))
+        for slot in slots
+    ]
 
 
-def _brief(spec: Recipe, frozen: Frozen, slot: Slot, contexts: tuple[Source, ...]) -> Brief:
+def _people(versions: set[int]) -> dict[int, PersonaSketch]:
+    """The personas of documents, by version."""
+    rows = PersonaVersion.objects.select_related("persona").filter(pk__in=versions) if versions else []
+    return {row.pk: PersonaSketch(row.persona.name, row.in_words) for row in rows}
+
+
+def _brief(spec: Recipe, frozen: Frozen, slot: Slot, contexts: tuple[Source, ...], own: PersonaSketch | None) -> Brief:
+    """`own` is a persona of the slot's document."""
     persona = frozen.personas.get(slot.persona_id) if slot.persona_id else None
+    chosen = PersonaSketch(name=persona.name, description=persona.text) if persona else None
     return Brief(
         seed=slot.seed,
         turns=slot.turns,
         contexts=contexts,
-        persona=PersonaSketch(name=persona.name, description=persona.text) if persona else None,
+        persona=own or chosen,
         slot=slot.pk or 0,
         questions=spec.questions.batch if slot.leads and slot.index % spec.questions.batch == 0 else 1,
         opening=slot.opening,

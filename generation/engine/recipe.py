@@ -236,6 +236,8 @@ class Recipe(Part):
     instruction_prompt: int | None = None
     """None uses the built-in instruction writer."""
     personas: tuple[int, ...] = ()
+    grown_personas: bool = False
+    """Whether the personas that were written from the corpus's documents ask about those; `personas` ask about others."""
     models: dict[ModelRole, ModelChoice]
     product: Product = Dialogs()
     conversations: Annotated[int, Field(ge=1, le=100_000)] = 20
@@ -300,6 +302,6 @@ class Recipe(Part):
         if self.judge is None and (self.improve or self.product.kind == "pairs"):
             what = "Improving" if self.improve else "Comparing answers"
             raise ValueError(f"{what} needs a judge: switch judging on.")
-        if not self.personas and any(rule.kind == "personas" for rule in rules.each(self.stopping)):
+        if not (self.personas or self.grown_personas) and any(rule.kind == "personas" for rule in rules.each(self.stopping)):
             raise ValueError("A rule on personas needs personas: choose some, or leave the rule out.")
         return self

@@ -8,7 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 
-from datasets.models import Batch, Conversation, Corpus, Persona, Project, User
+from datasets.models import Batch, Conversation, Corpus, Persona, PersonaVersion, Project, User
 
 from .endpoints import Endpoint
 
@@ -116,6 +116,14 @@ class Slot(models.Model):
     turns = models.PositiveSmallIntegerField()
     context = ArrayField(models.BigIntegerField(), default=list, help_text="Reserved passages.")
     persona = models.ForeignKey(Persona, models.SET_NULL, null=True, related_name="+")
+    persona_version = models.ForeignKey(
+        PersonaVersion,
+        models.SET_NULL,
+        null=True,
+        related_name="+",
+        db_index=False,
+        help_text="Of a persona that the frozen recipe does not hold: one of a document's own.",
+    )
     batch = models.PositiveIntegerField(default=0, help_text="Slots of a batch have their questions written together.")
     leads = models.BooleanField(default=True, help_text="Whether it has its question written; others wait for theirs.")
     opening = models.TextField(blank=True, help_text="Its first question, once there is one.")

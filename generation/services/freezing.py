@@ -131,16 +131,10 @@ def _personas(found: QuerySet[Persona], spec: Recipe) -> dict[int, FrozenText]:
             id=pk,
             name=row.name,
             version=row.current.number,
-            text=describe(row.current.description, row.current.features),
+            text=row.current.in_words,
         )
         for pk, row in rows.items()
     }
-
-
-def describe(description: str, features: dict[str, object]) -> str:
-    """A persona in words: its description, then its named traits."""
-    traits = [f"- {name.replace('_', ' ')}: {value}" for name, value in features.items()]
-    return "\n".join([description.strip(), *traits])
 
 
 def frozen_model(project: Project, role: str, choice: ModelChoice) -> FrozenModel:

@@ -31,7 +31,6 @@ from generation.secrets import Undecryptable
 from . import improvement_claims as claims
 from . import improvements, pullers
 from .claims import LEASE
-from .freezing import describe
 from .improvement_landing import land_proposals
 
 log = logging.getLogger(__name__)
@@ -214,5 +213,5 @@ def latest_verdict(judgements: Sequence[Judgement]) -> Verdict | None:
 def _sketch(persona: Persona | None, told: str) -> PersonaSketch | None:
     """Who the user is: a persona of the project as it stands now, or what the version says of them."""
     if persona and persona.current:
-        return PersonaSketch(persona.name, describe(persona.current.description, persona.current.features))
+        return PersonaSketch(persona.name, persona.current.in_words)
     return PersonaSketch("", told) if told else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from django.db import connection, transaction
 from django.db.models import F
@@ -16,6 +16,7 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Expected, Frozen
 from generation.models import Recipe, Run, Slot
 
+from . import document_casting
 from .estimating import estimate_frozen, slots_of
 from .freezing import freeze
 
@@ -36,12 +37,13 @@ def start_run(
         update={"expected": Expected(tokens=reckoned.tokens / slots, money=reckoned.cost / slots)}
     )
     run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe, slots=slots)
-    _write_slots(run, plan_of(spec, passages, slots))
+    _write_slots(run, plan_of(spec, passages, slots), document_casting.versions_of(spec))
     return run
 
 
 def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[sampling.SlotPlan]:
-    return sampling.plan(
+    """What each slot is asked to be. With personas of documents, those ask about their own."""
+    plans = sampling.plan(
         slots,
         seed=spec.seed,
         max_turns=spec.max_turns,
@@ -50,12 +52,17 @@ def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[s
         personas=spec.personas,
         batch=spec.questions.batch,
     )
+    return document_casting.cast_by_document(spec, plans, passages=len(passages), slots=slots)
 
 
-def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan]) -> None:
-    """By COPY: a hundred thousand slots take a second, inside the request that launches them."""
+def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan], versions: Mapping[int, int]) -> None:
+    """By COPY: a hundred thousand slots take a second, inside the request that launches them.
+
+    `versions` are those of the personas of documents, by persona.
+    """
     columns = (
-        "run_id, index, batch, leads, opening, sketch, seed, turns, context, persona_id, state, attempts, error_kind, "
+        "run_id, index, batch, leads, opening, sketch, seed, turns, context, persona_id, "
+        "persona_version_id, state, attempts, error_kind, "
         "error, delivered, updated"
     )
     now = timezone.now()
@@ -72,7 +79,9 @@ def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan]) -> None:
                 plan.turns,
                 list(plan.contexts),
             )
-            copy.write_row((*row, plan.persona, Slot.State.PENDING.value, 0, "", "", True, now))
+            copy.write_row(
+                (*row, plan.persona, versions.get(plan.persona or 0), Slot.State.PENDING.value, 0, "", "", True, now)
+            )
 
 
 def passages_of(spec: RecipeSpec) -> list[int]:

@@ -88,7 +88,8 @@ def first_choices(project: Project) -> dict[str, Any]:
         chosen[f"{role}_prompt"] = _newest(project.prompts.filter(archived=False, role=role))
     speakers = project.endpoints.exclude(chat_model="")
     chosen["endpoint"] = _newest(speakers.exclude(preset=OFFLINE)) or _newest(speakers)
-    chosen["personas"] = list(project.personas.usable().values_list("pk", flat=True)[:EVERYBODY])
+    chosen["grown_personas"] = project.personas.usable().exclude(document=None).exists()
+    chosen["personas"] = list(project.personas.usable().by_hand().values_list("pk", flat=True)[:EVERYBODY])
     # A fresh seed for a fresh run: launched twice as it stands, the form should not ask the same questions twice.
     return chosen | {"seed": random.randrange(2**31)}  # noqa: S311
 

@@ -51,3 +51,10 @@ def test_a_run_that_does_not_ask_for_them_leaves_them_out(project: Project, owne
     people(project, corpus.documents.get(), "G1")
     run = launched(project, corpus=corpus.pk, grown_personas=False, conversations=4)
     assert set(run.slots.values_list("persona", flat=True)) == {None}
+
+
+def test_how_a_persona_is_played_is_said_to_the_model(project: Project, owner: User) -> None:
+    said = {"description": "Retired.", "features": {"age_band": "60"}, "system_prompt": "Be curt."}
+    nurse = save_persona(project=project, name="Nurse", author=owner, **said)
+    run = launched(project, personas=[nurse.pk], conversations=1)
+    assert run.frozen["personas"][str(nurse.pk)]["text"] == "Retired.\n- age band: 60\n\nBe curt."

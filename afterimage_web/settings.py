@@ -175,8 +175,20 @@ CELERY_TASK_ROUTES = {"generation.tasks.pull_run": {"queue": "press"}}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE = {
     "pull-runs": {"task": "generation.tasks.tick", "schedule": 2.0, "options": {"expires": 10}},
+    "look-for-alerts": {"task": "generation.tasks.look_for_alerts", "schedule": 60.0, "options": {"expires": 50}},
     "recover-files": {"task": "datasets.tasks.tick", "schedule": 15.0, "options": {"expires": 30}},
 }
+
+# -- e-mail: alerts, to the members who ask for them; without a server nothing is sent -------------------------------------
+
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
+EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "587"))
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+EMAIL_USE_SSL = env_flag("EMAIL_USE_SSL")
+EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "afterimage@localhost")
 
 # -- the product's own ----------------------------------------------------------------------------------------------------
 
@@ -185,6 +197,9 @@ SLOT_LEASE_SECONDS = int(os.environ.get("SLOT_LEASE_SECONDS", "30"))
 
 EMBEDDER = "generation.adapters.embedder_for"
 """Dotted name of `async (corpus_id) -> Embedder | None`: how the archive turns passages into dense vectors."""
+
+ALLOW_PRIVATE_WEBHOOKS = env_flag("ALLOW_PRIVATE_WEBHOOKS")
+"""Whether alerts may be posted to addresses of this server's own network."""
 
 AFTERIMAGE_EXTENSIONS: dict[str, dict[str, str]] = {}
 """What an installation adds to the press: a name and a dotted name, by kind. See docs/extending.md."""

@@ -6,6 +6,8 @@ from celery import shared_task
 
 from .models import Improvement, Run
 from .services import (
+    alert_delivery,
+    alerts,
     claims,
     improvement_claims,
     improvement_desk,
@@ -35,6 +37,20 @@ def tick() -> None:
     improvement_claims.reopen_lost_claims()
     for improvement in Improvement.objects.filter(state=Improvement.State.RUNNING).order_by("pk"):
         call_to_improve(improvement.pk)
+    if alert_delivery.is_due():
+        deliver_alerts.apply_async(expires=6)
+
+
+@shared_task
+def look_for_alerts() -> None:
+    """Beat's slower heartbeat: which alert rules are broken. The next tick has the new alerts delivered."""
+    alerts.look()
+
+
+@shared_task
+def deliver_alerts() -> None:
+    """Tell those who are to be told; the next tick sees to what is left."""
+    alert_delivery.deliver()
 
 
 def call_for_workers(run_id: int, concurrency: int) -> None:

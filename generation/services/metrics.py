@@ -1,0 +1,355 @@
+"""How the models of a project or of one run are doing over a time: counted in SQL, from the rows that the work leaves.
+
+Nothing is kept beside the rows, so a metric is never late, never lost with a process, and the same for every worker.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property, reduce
+from math import ceil
+from typing import Any, NamedTuple
+
+from django.db import connection
+from django.db.models import Max
+from django.utils import timezone
+
+from generation.models import Run
+
+from . import metrics_sql as sql
+
+POINTS = 60
+"""At most so many points of time in a chart, and one more where it begins in the midst of one."""
+STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400)
+"""Seconds between two points of time."""
+SAMPLE = 10_000
+"""So many judged conversations are read; of more, every second or third one and so on."""
+JUDGING = "judge"
+"""The operation of evaluators."""
+ASIDE = ("judge", "embedding")
+"""Operations that do not count as the generation of a conversation."""
+DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
+"""Edges, in seconds, between the bars of how long conversations took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What there is to say of many numbers without keeping them."""
+
+    count: int = 0
+    total: float = 0
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def mean(self) -> float | None:
+        return self.total / self.count if self.count else None
+
+    def __add__(self, other: Measure) -> Measure:
+        lows = [low for low in (self.low, other.low) if low is not None]
+        highs = [high for high in (self.high, other.high) if high is not None]
+        return Measure(
+            self.count + other.count, self.total + other.total, min(lows, default=None), max(highs, default=None)
+        )
+
+
+def together(measures: Iterable[Measure]) -> Measure:
+    return reduce(Measure.__add__, measures, Measure())
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which calls, and when. Times are aware; `until` is not included."""
+
+    project: int
+    since: datetime
+    until: datetime
+    run: int | None = None
+    endpoint: int | None = None
+    model: str = ""
+
+    @property
+    def step(self) -> timedelta:
+        """The time from one point of a chart to the next."""
+        seconds = (self.until - self.since).total_seconds()
+        step = next((step for step in STEPS if seconds / step <= POINTS), None)
+        return timedelta(seconds=step or 86400 * ceil(seconds / 86400 / POINTS))
+
+    @property
+    def origin(self) -> datetime:
+        """Points of time begin here, so that those of days begin at midnight."""
+        return timezone.localtime(self.since).replace(hour=0, minute=0, second=0, microsecond=0)
+
+    @property
+    def is_of_some_calls(self) -> bool:
+        """Whether only the calls of some model count, which says nothing of whole conversations."""
+        return bool(self.model) or self.endpoint is not None
+
+    @property
+    def first(self) -> datetime:
+        """The first point of time, at or before `since`."""
+        return self.origin + (self.since - self.origin) // self.step * self.step
+
+    def points(self) -> list[datetime]:
+        return [
+            self.first + number * self.step for number in range(max(1, ceil((self.until - self.first) / self.step)))
+        ]
+
+    def parameters(self) -> dict[str, Any]:
+        return {
+            "project": self.project, "since": self.since, "until": self.until, "run": self.run, "model": self.model,
+            "endpoint": self.endpoint, "step": self.step, "origin": self.origin, "first": self.first,
+            "aside": list(ASIDE), "edges": [1000 * seconds for seconds in DURATIONS],
+        }  # fmt: skip
+
+
+class CallGroup(NamedTuple):
+    """The calls of one operation to one model in one step of time. Latency is in seconds; money in USD."""
+
+    at: datetime
+    endpoint: int | None
+    operation: str
+    model: str
+    calls: int
+    tries: int
+    retried: int
+    money: Decimal
+    prompt: Measure
+    completion: Measure
+    tokens: Measure
+    latency: Measure
+
+
+@dataclass(slots=True)
+class Outcomes:
+    """How conversations ended in one step of time. `errors`: attempts that failed, those to be made again included."""
+
+    done: int = 0
+    failed: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    turns: Measure = field(default_factory=Measure)
+
+    @property
+    def success_rate(self) -> float | None:
+        ended = self.done + self.failed
+        return self.done / ended if ended else None
+
+    @property
+    def attempts(self) -> int:
+        return self.done + self.errors.total()
+
+    @property
+    def error_rate(self) -> float | None:
+        """Among attempts, not among errors: one error in a hundred attempts is 1 %."""
+        return self.errors.total() / self.attempts if self.attempts else None
+
+    def __add__(self, other: Outcomes) -> Outcomes:
+        return Outcomes(
+            self.done + other.done, self.failed + other.failed, self.errors + other.errors, self.turns + other.turns
+        )
+
+
+@dataclass(slots=True)
+class Judged:
+    """Judgements in one step of time; `scores` by criterion, and under "" the overall score."""
+
+    count: int = 0
+    failed: int = 0
+    scores: dict[str, Measure] = field(default_factory=dict)
+
+    @property
+    def error_rate(self) -> float | None:
+        return self.failed / self.count if self.count else None
+
+    def __add__(self, other: Judged) -> Judged:
+        names = {**self.scores, **other.scores}
+        scores = {name: self.scores.get(name, Measure()) + other.scores.get(name, Measure()) for name in names}
+        return Judged(self.count + other.count, self.failed + other.failed, scores)
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Everything by points of time; points without rows are missing."""
+
+    scope: Scope
+    groups: list[CallGroup]
+    generation: dict[datetime, Measure]
+    """Seconds that models took for a conversation, whatever it took to get it, but not for judging it."""
+    durations: list[int]
+    """Conversations by that time: one number more than there are DURATIONS."""
+    outcomes: dict[datetime, Outcomes]
+    judged: dict[datetime, Judged]
+    sampled: int
+    """Every how many-th conversation `judged` was read of."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.groups or self.outcomes)
+
+    @cached_property
+    def ended(self) -> Outcomes:
+        return sum(self.outcomes.values(), Outcomes())
+
+    @cached_property
+    def judgements(self) -> Judged:
+        return sum(self.judged.values(), Judged())
+
+    @property
+    def criteria(self) -> list[str]:
+        return sorted(name for name in self.judgements.scores if name)
+
+    @cached_property
+    def judging(self) -> Measure:
+        """Seconds a call of an evaluator."""
+        return together(group.latency for group in self.groups if group.operation == JUDGING)
+
+    @property
+    def calls(self) -> int:
+        return sum(group.calls for group in self.groups)
+
+    @property
+    def tries(self) -> int:
+        return sum(group.tries for group in self.groups)
+
+    @property
+    def retried(self) -> int:
+        """Calls that took more than one try."""
+        return sum(group.retried for group in self.groups)
+
+    @property
+    def money(self) -> Decimal:
+        return sum((group.money for group in self.groups), Decimal(0))
+
+    def of_calls(self, measure: Callable[[CallGroup], Measure]) -> Measure:
+        return together(measure(group) for group in self.groups)
+
+    def by(self, key: Callable[[CallGroup], Any]) -> dict[Any, list[CallGroup]]:
+        """The groups of calls, together by whatever `key` says of them."""
+        found: dict[Any, list[CallGroup]] = {}
+        for group in self.groups:
+            found.setdefault(key(group), []).append(group)
+        return found
+
+
+def metrics_of(scope: Scope) -> Metrics:
+    """All metrics of a scope. Of a million calls, see `bench/metrics.py`."""
+    groups = [_group(row) for row in _rows(sql.calls(scope), scope)]
+    if scope.is_of_some_calls:
+        return Metrics(scope, groups, {}, [], {}, {}, 1)
+    generation, durations = _generation(scope)
+    outcomes = _outcomes(scope)
+    every = max(1, ceil(sum(one.done for one in outcomes.values()) / SAMPLE))
+    return Metrics(scope, groups, generation, durations, outcomes, _judged(scope, every), every)
+
+
+def scope_of_run(run: Run) -> Scope:
+    """The run's whole life. What was in flight when it was stopped has landed a little after its end."""
+    now = timezone.now()
+    since = run.started or run.created
+    if run.is_active or run.finished is None:
+        return Scope(run.project_id, since, now, run.pk)
+    last = run.ledger.aggregate(last=Max("created"))["last"] or run.finished
+    return Scope(run.project_id, since, max(run.finished, last) + timedelta(seconds=1), run.pk)
+
+
+def scope_of_project(project_id: int, span: timedelta, **narrower: Any) -> Scope:
+    """The last `span`, of one `run`, `endpoint` or `model` if they are given."""
+    now = timezone.now()
+    return Scope(project_id, now - span, now + timedelta(seconds=1), **narrower)
+
+
+@dataclass(frozen=True, slots=True)
+class RunShare:
+    """What one run has used in a scope; `run` is None for what was done outside of runs."""
+
+    run: Run | None
+    calls: int
+    prompt: int
+    completion: int
+    money: Decimal
+    outcomes: Outcomes
+
+
+def runs_in(scope: Scope, limit: int = 20) -> list[RunShare]:
+    """Those that used the most, by money and then by tokens."""
+    used = _rows(sql.calls_by_run(scope), scope, limit=limit)
+    runs = Run.objects.in_bulk([pk for pk, *_ in used if pk is not None])
+    ended: dict[int, Outcomes] = {}
+    for pk, *row in [] if scope.is_of_some_calls else _rows(sql.outcomes_by_run(scope), scope, runs=list(runs)):
+        ended[pk] = ended.get(pk, Outcomes()) + _outcome(row)
+    return [RunShare(runs.get(pk), *numbers, ended.get(pk, Outcomes())) for pk, *numbers in used]
+
+
+def money_by_day(metrics: Metrics) -> dict[date, Decimal]:
+    """What was spent on each day of the scope, in the time zone of the pages."""
+    spent = {timezone.localtime(at).date(): Decimal(0) for at in metrics.scope.points()}
+    for group in metrics.groups:
+        spent[timezone.localtime(group.at).date()] += group.money
+    return spent
+
+
+# -- rows to numbers ----------------------------------------------------------------------------------------------------
+
+
+def _rows(query: str, scope: Scope, **more: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(query, scope.parameters() | more)
+        return cursor.fetchall()
+
+
+def _measure(count: int, total: Any, low: Any, high: Any, unit: float = 1) -> Measure:
+    if not count:
+        return Measure()
+    return Measure(count, float(total) / unit, float(low) / unit, float(high) / unit)
+
+
+def _group(row: tuple[Any, ...]) -> CallGroup:
+    at, endpoint, operation, model, calls, tries, retried, money, *measured = row
+    prompt, completion, tokens, latency = (measured[n : n + 3] for n in (0, 3, 6, 9))
+    return CallGroup(
+        at, endpoint, operation, model, calls, tries, retried, money,
+        _measure(calls, *prompt), _measure(calls, *completion), _measure(calls, *tokens),
+        _measure(calls, *latency, unit=1000),
+    )  # fmt: skip
+
+
+def _generation(scope: Scope) -> tuple[dict[datetime, Measure], list[int]]:
+    by_time, durations = {}, [0] * (len(DURATIONS) + 1)
+    for at, bar, *measured in _rows(sql.generation(scope), scope):
+        if at is None:
+            durations[bar] = measured[0]
+        else:
+            by_time[at] = _measure(*measured, unit=1000)
+    return by_time, durations if by_time else []
+
+
+def _outcome(row: Iterable[Any]) -> Outcomes:
+    state, kind, count, *turns = row
+    if state == "done":
+        return Outcomes(done=count, turns=_measure(*turns))
+    return Outcomes(failed=count if state == "failed" else 0, errors=Counter({kind: count}))
+
+
+def _outcomes(scope: Scope) -> dict[datetime, Outcomes]:
+    found: dict[datetime, Outcomes] = {}
+    for at, *row in _rows(sql.outcomes(scope), scope):
+        found[at] = found.get(at, Outcomes()) + _outcome(row)
+    return found
+
+
+def _judged(scope: Scope, every: int) -> dict[datetime, Judged]:
+    found: dict[datetime, Judged] = {}
+    for at, criterion, count, failed, *measured in _rows(sql.judged(scope), scope, every=every):
+        one = Judged(count, failed) if criterion == "" else Judged()
+        one.scores[criterion] = _measure(*measured)
+        found[at] = found.get(at, Judged()) + one
+    return found
+
+
+def series(by_time: Mapping[datetime, Any], scope: Scope, value: Callable[[Any], float | None]) -> list[Any]:
+    """(time, value) for every point of the scope, oldest first; None where there is nothing."""
+    return [(at, value(by_time[at]) if at in by_time else None) for at in scope.points()]

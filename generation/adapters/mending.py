@@ -19,7 +19,7 @@ from generation.engine.errors import FatalError
 from generation.engine.judging import Judging
 from generation.engine.mending import Mending, Remembered, passages_of
 from generation.engine.protocols import Brief, ModelRole, PersonaSketch, Verdict
-from generation.engine.recipe import Dialogs, ModelChoice, Questions, Recipe, Retrieval, ToolDialogs
+from generation.engine.recipe import Dialogs, ModelChoice, Product, Questions, Recipe, Retrieval, Rows, ToolDialogs
 from generation.frozen import Frozen, FrozenModel, FrozenText
 from generation.models import Run
 
@@ -115,13 +115,20 @@ def _spec(run: Run | None, cast: Cast, wanted: Mending, tools: bool) -> Recipe:
         corpus=corpus,
         respondent_prompt=spec.respondent_prompt if spec else 0,
         models=_with_writer(cast.choices),
-        product=ToolDialogs(tools=(0,)) if tools else Dialogs(),
+        product=_product(spec, tools),
         questions=Questions(distinct=False),
         retrieval=retrieval,
         judge=judging_of(spec) if wanted.judge else None,
         hooks=spec.hooks if spec else (),
         concurrency=wanted.concurrency,
     )
+
+
+def _product(spec: Recipe | None, tools: bool) -> Product:
+    """Rows stay rows of the run's schema; which tools there are stands in each brief."""
+    if tools:
+        return ToolDialogs(tools=(0,))
+    return spec.product if spec and isinstance(spec.product, Rows) else Dialogs()
 
 
 def judging_of(spec: Recipe | None) -> Judging:

@@ -30,7 +30,7 @@ def simulator_of(spec: Recipe, speakers: Mapping[ModelRole, Speaker], prompt: st
 def maker_of(spec: Recipe, dialogs: DialogMaker, respondent: Speaker, second: Speaker | None) -> Maker:
     """`second` is the other model of preference pairs, where the recipe names one."""
     if isinstance(spec.product, Rows):
-        return RowMaker(dialogs)
+        return RowMaker.of(dialogs)
     if isinstance(spec.product, Pairs):
         return PairMaker(dialogs, ways_of(spec.product, respondent, second))
     return dialogs

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from typing import Any
 
-from datasets.schema import Message, Operation
+from datasets.schema import Dialog, Message, Operation
 from datasets.text import clean_json
 
 from . import forms, replies
+from .calls import Calls
 from .dialog import DialogMaker
 from .errors import BadReply, DialogError
 from .prompts.rows import fill_form
-from .protocols import Attempt, Brief, CallLog, Completion, Failed, ModifiedPrompt, Outcome, Speaker
+from .protocols import Brief, CallLog, Completion, ModifiedPrompt, Outcome, Speaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,21 +56,20 @@ class Nobody:
 
 
 @dataclass(frozen=True, slots=True)
-class RowMaker:
-    """Makes a dialog of one instruction and one row, which is judged and improved as any dialog.
+class RowMaker(DialogMaker):
+    """Makes dialogs of one instruction and one row, which are judged and improved as any dialog.
 
-    The respondent of `dialogs` is a `FormFilling`. The row stands in `Dialog.output`, and as text in the last message.
+    Its respondent is a `FormFilling`. The row stands in `Dialog.output`, and as text in the last message.
     """
 
-    dialogs: DialogMaker
+    @classmethod
+    def of(cls, dialogs: DialogMaker) -> RowMaker:
+        """With the same components."""
+        return cls(**{field.name: getattr(dialogs, field.name) for field in fields(dialogs)})
 
     async def make(self, brief: Brief) -> Outcome:
-        outcome = await self.dialogs.make(replace(brief, turns=1))
-        if isinstance(outcome, Failed):
-            return outcome
-        return replace(outcome, attempts=tuple(map(_with_output, outcome.attempts)))
+        return await DialogMaker.make(self, replace(brief, turns=1))
 
-
-def _with_output(attempt: Attempt) -> Attempt:
-    output = json.loads(attempt.dialog.messages[-1].content)
-    return replace(attempt, dialog=attempt.dialog.model_copy(update={"output": output}))
+    def dialog(self, brief: Brief, messages: tuple[Message, ...], calls: Calls) -> Dialog:
+        dialog = DialogMaker.dialog(self, brief, messages, calls)
+        return dialog.model_copy(update={"output": json.loads(messages[-1].content)})

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from django.db import connection, transaction
-from django.db.models import F
+from django.db.models import F, Q
 from django.utils import timezone
 
 from datasets.filters import ConversationFilter
-from datasets.models import Project, User
+from datasets.models import Batch, Project, User
 from datasets.models.conversations import ConversationQuerySet
 from datasets.services.activity import record_activity
 from datasets.services.bulk import newest_id
@@ -35,8 +35,8 @@ class Selection:
     up_to: int | None = None
 
     def rows(self, project: Project) -> ConversationQuerySet:
-        """Rows of structured generation are no dialogs, and stay as they are."""
-        rows = project.conversations.filter(head__output__isnull=True)
+        """Rows that no run of ours made have no schema to be mended by, and stay as they are."""
+        rows = project.conversations.filter(Q(head__output__isnull=True) | Q(batch__kind=Batch.Kind.RUN))
         if self.conversations:
             return rows.filter(pk__in=self.conversations)
         up_to = newest_id(project) if self.up_to is None else self.up_to

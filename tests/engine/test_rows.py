@@ -44,7 +44,7 @@ def rows(*replies: object) -> Callable[[ChatRequest], str | Exception]:
 
 
 def row_maker(model: Any, **parts: Any) -> RowMaker:
-    return RowMaker(maker(model, **{"respondent": FormFilling(Speaker(model), FORM), "simulator": Nobody()} | parts))
+    return RowMaker.of(maker(model, **{"respondent": FormFilling(Speaker(model), FORM), "simulator": Nobody()} | parts))
 
 
 def made(outcome: Outcome) -> Made:

@@ -24,6 +24,7 @@ from generation.services.recipe_yaml import read_yaml, write_yaml
 from tests.api_program import Program, refusal
 from tests.factories import make_project
 from tests.fixtures_model_server import RunningModelServer
+from tests.generation.improving import item_of, ordered, worked
 from tests.generation.pulled import pulled
 from tests.generation.runs import launched, recipe
 
@@ -183,6 +184,24 @@ def test_dialogs_with_tools_are_exported_in_every_format_of_trainers(
     conversation = project.conversations.first()
     read = Program.of(teammate).get(f"/projects/{project.slug}/conversations/{conversation.pk}")
     assert [one["name"] for one in read["tools"]] == ["get_weather"]
+
+
+def test_improving_a_row_makes_a_row_of_the_same_schema_and_keeps_the_tools_of_a_dialog(
+    project: Project, server: Endpoint
+) -> None:
+    rows = pulled(launched(project, endpoint=server, conversations=1, product=ROWS))
+    talks = pulled(launched(project, endpoint=server, conversations=1, product=with_tools(tool(project))))
+    (row,), (talk,) = heads(rows), heads(talks)
+    chosen = (row.conversation, talk.conversation)
+    improvement = worked(ordered(project, *chosen, endpoint=server, instruction="Shorter.", judge=False))
+    assert (improvement.made, improvement.failed) == (2, 0)
+    better = item_of(improvement, row.conversation).proposal
+    assert forms.problem(better.output, FORM) == ""
+    assert json.loads(better.messages[-1]["content"]) == better.output
+    assert better.output != row.output
+    better = item_of(improvement, talk.conversation).proposal
+    assert better.tools == talk.tools
+    assert any("tool_calls" in message for message in better.messages)
 
 
 # -- refusals, through the API --------------------------------------------------------------------------------------------

@@ -11,8 +11,13 @@ from datasets.models import Corpus, Project, SourceFile
 from datasets.services import adopting
 from datasets.services.adopting import Reading
 from datasets.services.ingest import ingest
+from generation.models import CorpusEmbedding, Endpoint
 from tests.fixtures_foreign_qdrant import ForeignQdrant
+from tests.fixtures_model_server import RunningModelServer
+from tests.model_server_replies import vector
 
+SIZE = 64
+"""Of the model server's vectors."""
 TEXTS = ["The cat sleeps on the warm windowsill.", "The dog waits at the garden gate.", "Rain falls on the roof."]
 
 
@@ -47,3 +52,28 @@ def at(name: str, corpus: Corpus, *more: Any) -> str:
 
 def adopting_page(project: Project) -> str:
     return reverse("datasets:corpus-adopt", args=[project.slug])
+
+
+def fill_alike(qdrant: QdrantClient, name: str = "court", vector_name: str = "", size: int = SIZE) -> None:
+    """The TEXTS with the model server's own vectors."""
+    params = models.VectorParams(size=size, distance=models.Distance.COSINE)
+    other = models.VectorParams(size=2, distance=models.Distance.DOT)
+    qdrant.create_collection(name, {"other": other, vector_name: params} if vector_name else params)
+    made = [list(vector(text, size)) for text in TEXTS]
+    points = [
+        models.PointStruct(
+            id=n, vector={vector_name: each} if vector_name else each, payload={"text": text, "title": f"Case {n}"}
+        )
+        for n, (text, each) in enumerate(zip(TEXTS, made, strict=True), 1)
+    ]
+    qdrant.upsert(name, points)
+
+
+def choose(corpus: Corpus, endpoint: Endpoint, model: str = "embed-1") -> None:
+    CorpusEmbedding.objects.create(corpus=corpus, endpoint=endpoint, model=model)
+
+
+def embedding_endpoint(project: Project, model_server: RunningModelServer) -> Endpoint:
+    return project.endpoints.create(
+        name="Vectors", preset="custom", base_url=model_server.base_url, embedding_model="embed-1"
+    )

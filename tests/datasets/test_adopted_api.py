@@ -12,8 +12,7 @@ from qdrant_client import QdrantClient
 from datasets.models import AdoptedCollection, Project, SourceFile, User
 from datasets.services.ingest import ingest
 from tests.api_program import Program, refusal
-from tests.datasets.adopting import adopt, fill
-from tests.datasets.test_adopted_search import fill_alike
+from tests.datasets.adopting import adopt, embedding_endpoint, fill, fill_alike
 from tests.factories import make_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer
@@ -78,9 +77,7 @@ def test_a_program_chooses_the_model_that_embeds_questions(
 ) -> None:
     fill_alike(qdrant)
     corpus = adopt(project, foreign)
-    endpoint = project.endpoints.create(
-        name="Vectors", preset="custom", base_url=model_server.base_url, embedding_model="embed-1"
-    )
+    endpoint = embedding_endpoint(project, model_server)
     place = f"{CORPORA}/{corpus.pk}/embedding"
     assert program.get(place) == {"endpoint": None, "model": ""}
     chosen = program.call("PUT", place, {"endpoint": endpoint.pk})

@@ -23,7 +23,17 @@ from generation.adapters.retrieving import check_retrieval, retriever_for
 from generation.engine.errors import EngineError, FatalError
 from generation.engine.providers import ClientPool
 from generation.models import CorpusEmbedding, Endpoint
-from tests.datasets.adopting import TEXTS, adopt, at, fill, source_of
+from tests.datasets.adopting import (
+    SIZE,
+    TEXTS,
+    adopt,
+    at,
+    choose,
+    embedding_endpoint,
+    fill,
+    fill_alike,
+    source_of,
+)
 from tests.datasets.ingesting import CAT, add, read
 from tests.factories import make_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant
@@ -34,34 +44,11 @@ ClientOf = Callable[[User], Client]
 
 # What is looked up for an event loop is looked up in a thread of its own, which sees only what is committed.
 pytestmark = pytest.mark.django_db(transaction=True)
-SIZE = 64
-"""Of the model server's vectors."""
 
 
 @pytest.fixture
 def endpoint(project: Project, model_server: RunningModelServer) -> Endpoint:
-    return project.endpoints.create(
-        name="Vectors", preset="custom", base_url=model_server.base_url, embedding_model="embed-1"
-    )
-
-
-def fill_alike(qdrant: QdrantClient, name: str = "court", vector_name: str = "", size: int = SIZE) -> None:
-    """The TEXTS with the model server's own vectors."""
-    params = models.VectorParams(size=size, distance=models.Distance.COSINE)
-    other = models.VectorParams(size=2, distance=models.Distance.DOT)
-    qdrant.create_collection(name, {"other": other, vector_name: params} if vector_name else params)
-    made = [list(vector(text, size)) for text in TEXTS]
-    points = [
-        models.PointStruct(
-            id=n, vector={vector_name: each} if vector_name else each, payload={"text": text, "title": f"Case {n}"}
-        )
-        for n, (text, each) in enumerate(zip(TEXTS, made, strict=True), 1)
-    ]
-    qdrant.upsert(name, points)
-
-
-def choose(corpus: Corpus, endpoint: Endpoint, model: str = "embed-1") -> None:
-    CorpusEmbedding.objects.create(corpus=corpus, endpoint=endpoint, model=model)
+    return embedding_endpoint(project, model_server)
 
 
 def retrieve(corpus: Corpus, query: str, depth: int = 3) -> tuple[Source, ...]:

@@ -37,10 +37,9 @@ def claim_branches(*, growth_id: int) -> list[PersonaBranch]:
     PersonaBranch.objects.filter(pk__in=chosen, state=State.PENDING).update(
         state=State.RUNNING, lease_token=token, lease_until=now + LEASE, attempts=F("attempts") + 1, updated=now
     )
-    claimed = PersonaBranch.objects.filter(pk__in=chosen, lease_token=token).select_related(
-        "document", "persona__current"
-    )
-    return list(claimed.order_by("depth", "pk"))
+    claimed = PersonaBranch.objects.filter(pk__in=chosen, lease_token=token).order_by("depth", "pk")
+    long = ("document__text", "document__pages", "document__metadata")
+    return list(claimed.select_related("document", "persona__current").defer(*long))
 
 
 def renew_claims(*, held: Iterable[PersonaBranch]) -> None:

@@ -13,12 +13,13 @@ from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connections
 from redis import RedisError
 
+from datasets.models import Document
 from datasets.pulse import board
 from generation.adapters.speaking import Switchboard
 from generation.engine.calls import Calls
 from generation.engine.dialog import failure
 from generation.engine.errors import FatalError
-from generation.engine.personas import PersonaWriter
+from generation.engine.personas import PersonaWriter, excerpt_of
 from generation.engine.protocols import PersonaSketch
 from generation.engine.providers import ClientPool, RetryPolicy
 from generation.engine.recipe import ModelChoice
@@ -162,7 +163,8 @@ class _Worker:
         calls = Calls(branch.pk * 31 + branch.attempts)
         try:
             if branch.persona is None:
-                sketches = await writer.from_text(branch.document.title, branch.document.text, calls)
+                text = await self._in_thread(_text_of, branch)
+                sketches = await writer.from_text(branch.document.title, text, calls)
             else:
                 sketches = await writer.from_persona(_sketch(branch), calls)
         except Exception as error:
@@ -197,6 +199,11 @@ class _Worker:
             persona_claims.renew_claims(held=self._held.values())
         running = PersonaGrowth.objects.filter(pk=self._growth.pk, state=PersonaGrowth.State.RUNNING)
         return running.exists() and not pullers.is_closing()
+
+
+def _text_of(branch: PersonaBranch) -> str:
+    """As much of it as is shown: whole texts of many documents are not held at once."""
+    return excerpt_of(Document.objects.values_list("text", flat=True).get(pk=branch.document_id))
 
 
 def _sketch(branch: PersonaBranch) -> PersonaSketch:

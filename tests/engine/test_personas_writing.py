@@ -108,7 +108,8 @@ def test_a_short_text_is_shown_whole() -> None:
 def test_of_a_long_text_the_beginning_the_end_and_what_is_between_are_shown_in_whole_words() -> None:
     text = " ".join(f"word{number}" for number in range(40_000))
     shown = excerpt_of(text)
-    assert len(shown) <= LONGEST_TEXT + 100
+    assert 0.9 * LONGEST_TEXT < len(shown) <= LONGEST_TEXT
+    assert excerpt_of(shown) == shown
     assert shown.startswith("word0 ")
     assert shown.endswith("word39999")
     assert set(shown.replace("[…]", " ").split()) <= set(text.split())

@@ -18,6 +18,7 @@ from .growing import BRANCHES
 LONGEST_TEXT = 16_000
 """Characters of a document that are shown to the model; of a longer one, cuts from all over it."""
 CUTS = 8
+GAP = "\n\n[…]\n\n"
 LONGEST_NAME, LONGEST_DESCRIPTION = 80, 2_000
 """In characters. A longer description is none: 40 words are asked for."""
 
@@ -98,9 +99,9 @@ def excerpt_of(text: str, limit: int = LONGEST_TEXT) -> str:
     """`text` itself, or cuts from all over it that have `limit` characters together."""
     if len(text) <= limit:
         return text
-    size = limit // CUTS
+    size = limit // CUTS - len(GAP)
     starts = (round(cut * (len(text) - size) / (CUTS - 1)) for cut in range(CUTS))
-    return "\n\n[…]\n\n".join(_whole_words(text, start, start + size) for start in starts)
+    return GAP.join(_whole_words(text, start, start + size) for start in starts)
 
 
 def _whole_words(text: str, start: int, end: int) -> str:

@@ -190,17 +190,19 @@ async def test_a_key_is_not_in_its_own_description() -> None:
 async def test_who_needs_a_key_waits_for_the_first_and_is_heard_while_the_loop_goes_on() -> None:
     heard: list[str] = []
     pool = KeyPool(keys("a", "b"), hear=heard.append)
-    for wish in (9.0, 0.4):
+    begun = time.monotonic()
+    for wish in (9.0, 1.0):
         await pool.settle(await pool.lend(0), RateLimited("less", retry_after=wish))
-    ticks, begun = 0, time.monotonic()
+    ticks = 0
     waiting = [asyncio.create_task(pool.lend(5)) for _ in range(20)]
     while not all(task.done() for task in waiting):
         await asyncio.sleep(0.02)
         ticks += 1
     assert {task.result().id for task in waiting} == {"b"}
-    assert 0.38 <= time.monotonic() - begun < 2
+    assert 1.0 <= time.monotonic() - begun < 4
     assert ticks >= 15
-    assert heard == ["Every one of the 2 keys of this endpoint rests: the next call is made in 1 s."] * 20
+    assert set(heard) == {"Every one of the 2 keys of this endpoint rests: the next call is made in 1 s."}
+    assert len(heard) == 20
 
 
 async def test_who_would_have_to_wait_too_long_is_told_at_once() -> None:
@@ -248,13 +250,13 @@ async def test_when_every_key_is_rate_limited_the_server_wants_less_and_the_next
     model_server: RunningModelServer, ids: str
 ) -> None:
     model_server.fail("status", status=429, retry_after="0.5", count=len(ids))
+    begun = time.monotonic()
     async with ringed(model_server, *ids) as model:
         with pytest.raises(Overloaded) as caught:
             await model.complete(request())
         assert caught.value.retry_after is None
-        begun = time.monotonic()
         assert (await model.complete(request())).text
-    assert time.monotonic() - begun > 0.4
+    assert time.monotonic() - begun > 0.5
     assert model_server.stats()["total"] == len(ids) + 1
 
 

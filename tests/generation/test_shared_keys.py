@@ -4,82 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Callable
 
 import pytest
 from django.db import connections
 from redis import Redis
 
-from datasets import pulse
 from datasets.models import Project
 from generation.adapters import keyring
 from generation.adapters.keyring import SharedKeys, uses_of
-from generation.adapters.speaking import Switchboard, server_of
 from generation.engine.errors import FatalError, TransientError
-from generation.engine.protocols import ChatRequest, Turn
-from generation.engine.providers import (
-    ClientPool,
-    KeyRules,
-    OpenAIEmbedder,
-    OutOfCalls,
-    Overloaded,
-    RateLimited,
-    RetryPolicy,
-)
-from generation.engine.providers.retrying import USUAL
+from generation.engine.providers import KeyRules, OutOfCalls, Overloaded, RateLimited
 from generation.models import Endpoint, EndpointKey
-from tests.fixtures_model_server import RunningModelServer
-from tests.generation import asking
+from tests.generation.key_parts import committed, forget_all_keys, key, lent, make_endpoint, ring, run
 
-T = TypeVar("T")
 pytestmark = pytest.mark.django_db
-committed = pytest.mark.django_db(transaction=True)
-"""For what threads and processes read and write."""
-ONCE = RetryPolicy(tries=1)
 
 
 @pytest.fixture
 def endpoint(project: Project) -> Endpoint:
-    return project.endpoints.create(name="Ours", preset="custom", base_url="http://127.0.0.1:9/v1", chat_model="m")
+    return make_endpoint(project)
 
 
 @pytest.fixture(autouse=True)
-def redis(endpoint: Endpoint) -> Redis:
-    """Without what earlier tests left of keys with the same numbers."""
-    board = pulse.board()
-    if left := list(board.scan_iter("endpoint:*")):
-        board.delete(*left)
-    return board
-
-
-def key(endpoint: Endpoint, secret: str, **values: object) -> EndpointKey:
-    row = EndpointKey.seal(endpoint, secret)
-    for name, value in values.items():
-        setattr(row, name, value)
-    row.save()
-    return row
-
-
-def ring(endpoint: Endpoint, rules: KeyRules = keyring.RULES, heard: list[str] | None = None) -> SharedKeys:
-    return SharedKeys(endpoint, ([] if heard is None else heard).append, rules)
-
-
-def run(work: Callable[..., Awaitable[T]], *rings: SharedKeys) -> T:
-    """What `work` returns of rings, which are closed after it."""
-
-    async def worked() -> T:
-        try:
-            return await work(*rings)
-        finally:
-            for one in rings:
-                await one.close()
-
-    return asyncio.run(worked())
-
-
-async def lent(of: SharedKeys, times: int) -> list[str]:
-    return [(await of.lend(0)).secret for _ in range(times)]
+def redis() -> Redis:
+    return forget_all_keys()
 
 
 # -- as in one process, for all -----------------------------------------------------------------------------------------
@@ -95,14 +44,14 @@ def test_keys_take_turns_whoever_asks(endpoint: Endpoint) -> None:
     assert run(work, ring(endpoint), ring(endpoint)) == ["sk-a", "sk-b", "sk-c", "sk-a", "sk-b"]
 
 
-def test_a_rate_limited_key_rests_for_everybody(endpoint: Endpoint) -> None:
-    key(endpoint, "sk-a")
+def test_a_rate_limited_key_rests_for_everybody(endpoint: Endpoint, redis: Redis) -> None:
+    first = key(endpoint, "sk-a")
     key(endpoint, "sk-b")
 
     async def work(one: SharedKeys, two: SharedKeys) -> list[str]:
-        await one.settle(await one.lend(0), RateLimited("less", retry_after=0.6))
+        await one.settle(await one.lend(0), RateLimited("less", retry_after=30))
         during = await lent(two, 3)
-        await asyncio.sleep(0.65)
+        redis.hincrby(keyring.hash_name(first.pk), "rests", -31_000)  # as if so long had passed
         return [*during, *await lent(two, 2)]
 
     assert run(work, ring(endpoint), ring(endpoint)) == ["sk-b", "sk-b", "sk-b", "sk-a", "sk-b"]
@@ -114,17 +63,18 @@ def test_when_all_keys_rest_a_call_waits_for_the_first_and_says_so(endpoint: End
     heard: list[str] = []
 
     async def work(of: SharedKeys) -> tuple[str, float]:
-        for wish in (60, 0.5):
+        begun = time.monotonic()
+        for wish in (60, 2):
             await of.settle(await of.lend(0), RateLimited("less", retry_after=wish))
         with pytest.raises(TransientError, match="Every one of the 2 keys of this endpoint rests"):
             await of.lend(0.1)
-        begun = time.monotonic()
         return (await of.lend(5)).secret, time.monotonic() - begun
 
     secret, waited = run(work, ring(endpoint, heard=heard))
     assert secret == "sk-b"
-    assert 0.4 < waited < 1.5
-    assert heard == ["Every one of the 2 keys of this endpoint rests: the next call is made in 1 s."]
+    assert 2 <= waited < 6
+    assert len(heard) == 1
+    assert heard[0].startswith("Every one of the 2 keys of this endpoint rests: the next call is made in ")
 
 
 def test_a_429_that_names_no_time_rests_its_key_longer_each_time(endpoint: Endpoint, redis: Redis) -> None:
@@ -248,7 +198,7 @@ def test_a_single_key_without_limits_costs_no_round_trip_a_call_and_is_counted_a
             await of.settle(await of.lend(0), None)
         return redis.info("stats")["total_commands_processed"] - before
 
-    assert run(work, ring(endpoint)) < 60  # other processes of the session may say a word in between
+    assert run(work, ring(endpoint)) < 250  # a look or two, and what other processes of the session say in between
     assert uses_of([row])[row.pk].calls_day == 500
 
 
@@ -312,130 +262,3 @@ def test_keys_that_are_added_or_switched_off_are_taken_up_by_workers_that_are_at
         return said + sorted(await lent(of, 2))
 
     assert run(work, ring(endpoint)) == ["sk-a", "sk-a", "sk-b", "sk-b", "sk-b", "sk-a", "sk-b"]
-
-
-# -- on a server --------------------------------------------------------------------------------------------------------
-
-
-async def asked(switchboard: Switchboard, endpoint: Endpoint, times: int) -> None:
-    model = switchboard.model(endpoint.pk, "test-model", ONCE)
-    for number in range(times):
-        assert (await model.complete(ChatRequest("test", (Turn("user", f"Say {number}."),)))).text
-
-
-def speak(endpoint: Endpoint, times: int, heard: list[str] | None = None) -> None:
-    async def work() -> None:
-        async with ClientPool() as pool:
-            switchboard = Switchboard([endpoint], pool)
-            switchboard.hear = ([] if heard is None else heard).append
-            await asked(switchboard, endpoint, times)
-
-    endpoint = Endpoint.objects.prefetch_related("keys").get(pk=endpoint.pk)
-    asyncio.run(work())
-
-
-@pytest.fixture
-def served(endpoint: Endpoint, model_server: RunningModelServer) -> Endpoint:
-    endpoint.base_url = model_server.base_url
-    endpoint.save()
-    return endpoint
-
-
-@committed
-def test_a_refused_key_is_put_aside_and_kept_with_the_servers_words_while_the_other_makes_the_calls(
-    served: Endpoint, model_server: RunningModelServer
-) -> None:
-    bad, good = key(served, "sk-bad"), key(served, "sk-good")
-    model_server.control(keys=["sk-good"])
-    heard: list[str] = []
-
-    speak(served, 4, heard)
-    speak(served, 4, heard)
-
-    assert model_server.stats()["keys"] == {"sk-bad": 1, "sk-good": 8}
-    bad.refresh_from_db()
-    good.refresh_from_db()
-    assert bad.refused
-    assert "does not accept this API key (401)" in bad.refusal
-    assert "sk-bad" not in bad.refusal
-    assert good.refused is None
-    assert uses_of([bad, good])[bad.pk].aside
-    assert len(heard) == 1
-    assert "put aside" in heard[0]
-
-
-@committed
-def test_a_key_that_works_again_is_no_longer_called_refused(served: Endpoint, model_server: RunningModelServer) -> None:
-    rows = [key(served, "sk-a"), key(served, "sk-b")]
-    model_server.control(keys=["sk-other"])
-    with pytest.raises(FatalError, match="refuses all 2 keys"):
-        speak(served, 1)
-    assert EndpointKey.objects.exclude(refused=None).count() == 2
-
-    model_server.control(keys=["sk-a", "sk-b"])
-    speak(served, 2)
-    speak(served, 2)
-
-    assert EndpointKey.objects.filter(refused=None, refusal="").exists()
-    assert not all(use.aside for use in uses_of(rows).values())
-
-
-@committed
-def test_the_refusal_of_an_only_key_is_kept_too_and_ends_the_run(
-    served: Endpoint, model_server: RunningModelServer
-) -> None:
-    row = key(served, "sk-a")
-    model_server.control(keys=["sk-other"])
-    with pytest.raises(FatalError, match=r"^The server does not accept this API key \(401\)"):
-        speak(served, 1)
-    row.refresh_from_db()
-    assert row.refused
-    model_server.control(keys=["sk-a"])
-    speak(served, 1)
-    row.refresh_from_db()
-    assert (row.refused, row.refusal) == (None, "")
-
-
-def test_embeddings_use_the_same_keys(served: Endpoint, model_server: RunningModelServer) -> None:
-    key(served, "sk-a", daily_limit=2)
-    key(served, "sk-b", daily_limit=1)
-
-    server = server_of(served)
-
-    async def work() -> int:
-        async with ClientPool() as pool:
-            embedder = OpenAIEmbedder(pool, server, "test-embedding", USUAL, batch=1)
-            return len(await embedder.embed(["one", "two", "three"]))
-
-    assert asyncio.run(work()) == 3
-    assert model_server.stats()["keys"] == {"sk-a": 2, "sk-b": 1}
-
-
-@committed
-def test_two_processes_make_exactly_the_calls_that_a_daily_limit_allows(
-    served: Endpoint, model_server: RunningModelServer
-) -> None:
-    rows = [key(served, "sk-a", daily_limit=37), key(served, "sk-b", daily_limit=20)]
-    model_server.control(latency=0.01)
-
-    answers = [asking.answer_of(process) for process in [asking.start(served.pk, 60) for _ in range(2)]]
-
-    assert model_server.stats()["keys"] == {"sk-a": 37, "sk-b": 20}
-    assert sum(answer.get("answered", 0) for answer in answers) == 57
-    assert sum(answer.get("OutOfCalls", 0) for answer in answers) == 120 - 57
-    assert [uses_of(rows)[row.pk].calls_day for row in rows] == [37, 20]
-
-
-@committed
-def test_a_429_told_to_one_process_moves_the_traffic_of_both_to_the_other_key(
-    served: Endpoint, model_server: RunningModelServer
-) -> None:
-    key(served, "sk-a")
-    key(served, "sk-b")
-    model_server.fail("status", status=429, retry_after=60, key="sk-a")
-    speak(served, 1)
-
-    answers = [asking.answer_of(process) for process in [asking.start(served.pk, 30) for _ in range(2)]]
-
-    assert answers == [{"answered": 30}, {"answered": 30}]
-    assert model_server.stats()["keys"] == {"sk-a": 1, "sk-b": 61}

@@ -6,8 +6,11 @@ References are followed inside a schema only: nothing is ever fetched.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from datetime import datetime
+from threading import current_thread, main_thread
 from typing import Any
 
 from jsonschema import Draft202012Validator
@@ -21,6 +24,8 @@ LONGEST = 50_000
 """Characters of a schema as JSON."""
 REFERENCES = 20
 """How many references in a row are followed."""
+PATIENCE = 1.0
+"""Seconds that the patterns of a schema may take."""
 _FORMATS = Draft202012Validator.FORMAT_CHECKER
 _MAPS = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 _VALUES = ("enum", "const", "default", "examples", "required")
@@ -60,9 +65,12 @@ def checked(form: dict[str, Any]) -> dict[str, Any]:
 def problem(value: Any, form: Mapping[str, Any]) -> str:
     """What is wrong with `value` by the schema, and where; empty when nothing is."""
     try:
-        error = best_match(_validator(form).iter_errors(value))
+        with _at_most(PATIENCE) if '"pattern' in json.dumps(form) else nullcontext():
+            error = best_match(_validator(form).iter_errors(value))
     except (Unresolvable, RecursionError):
         return "the schema's own references lead nowhere"
+    except TimeoutError:
+        return "a pattern of the schema takes too long to compare"
     return "" if error is None else f"{_where(error)}{excerpt(error.message, 200)}"
 
 
@@ -89,6 +97,28 @@ def embedded(form: Mapping[str, Any], name: str) -> tuple[dict[str, Any], dict[s
 
 def _validator(form: Mapping[str, Any]) -> Draft202012Validator:
     return Draft202012Validator(dict(form), registry=Registry(), format_checker=_FORMATS)
+
+
+@contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    """Ends the block with TimeoutError: some regular expressions take for ever on some texts, and a worker with them.
+
+    Nothing but a signal reaches into them, and signals reach the main thread only, which is where workers work.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _too_late)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, left)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _too_late(*_: object) -> None:
+    raise TimeoutError
 
 
 def _where(error: ValidationError | SchemaError) -> str:

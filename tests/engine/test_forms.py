@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -109,3 +110,11 @@ def test_names_of_the_users_own_are_no_keywords() -> None:
     made = strict(form)
     assert made["required"] == ["default", "properties", "enum"]
     assert made["properties"]["properties"] == {"type": "string"}
+
+
+def test_a_pattern_that_takes_for_ever_is_given_up() -> None:
+    form = forms.checked(of(slug={"type": "string", "pattern": "^(a|aa)+$"}))
+    assert forms.problem({"slug": "aaa"}, form) == ""
+    begun = time.monotonic()
+    assert "takes too long" in forms.problem({"slug": "a" * 60 + "b"}, form)
+    assert time.monotonic() - begun < 5

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from django.test import Client
+from django.urls import reverse
 from pytest_django import Settings
 
 from datasets.filters import ConversationFilter
@@ -17,7 +20,8 @@ from datasets.services.errors import Refused
 from datasets.services.exports import start_export, write_export
 from generation.engine import forms
 from generation.frozen import Frozen
-from generation.models import Call, Endpoint, Run
+from generation.models import Call, Endpoint, Run, Trial
+from generation.services import trials
 from generation.services.endpoints import save_endpoint
 from generation.services.freezing import freeze
 from generation.services.recipe_yaml import read_yaml, write_yaml
@@ -204,6 +208,17 @@ def test_improving_a_row_makes_a_row_of_the_same_schema_and_keeps_the_tools_of_a
     assert any("tool_calls" in message for message in better.messages)
 
 
+def test_a_preview_shows_the_row_or_the_calls(
+    project: Project, teammate: User, client_of: Callable[[User], Client]
+) -> None:
+    for product, shown in ((ROWS, "<dt>title</dt>"), (with_tools(tool(project)), "<b>get_weather</b>")):
+        request = {"recipe": recipe(project, product=product).model_dump(mode="json")}
+        trial = trials.ask_for(project=project, kind=Trial.Kind.PREVIEW, request=request, user=teammate)
+        trials.carry_out(trial_id=trial.pk)
+        page = client_of(teammate).get(reverse("generation:trial-detail", args=[project.slug, trial.pk]))
+        assert shown in page.content.decode()
+
+
 # -- refusals, through the API --------------------------------------------------------------------------------------------
 
 
@@ -233,6 +248,17 @@ def test_tools_of_other_projects_and_unusable_ones_are_refused_in_a_sentence(pro
     foreign, broken = tool(make_project()), tool(project, "odd", parameters={"$ref": "http://127.0.0.1/x"})
     assert "not in this project" in refused(project, teammate, with_tools(tool(project), foreign))
     assert "The tool “odd” cannot be used." in refused(project, teammate, with_tools(broken))
+
+
+def test_a_recipe_of_rows_comes_out_of_the_api_as_it_went_in_and_can_be_sent_again(
+    project: Project, teammate: User
+) -> None:
+    program, runs = Program.of(teammate), f"/projects/{project.slug}/runs"
+    body = recipe(project).model_dump(mode="json") | {"product": {"kind": "rows", "form": FORM}}
+    for _ in range(2):
+        run = program.post(runs, {"recipe": body})
+        body = program.get(f"{runs}/{run['id']}")["recipe"]
+        assert body["product"]["form"] == json.dumps(FORM)
 
 
 # -- as YAML --------------------------------------------------------------------------------------------------------------

@@ -55,7 +55,12 @@ def wishes(request: ChatRequest, chance: random.Random) -> list[str]:
     """First messages that call for the functions that the request lists; none when it lists none."""
     prompt = request.turns[-1].content
     tools = [found for block in tagged(prompt, "tools") for found in _LISTED.findall(block)]
-    return [_wish(*tool, salient(_text_of(request), 12), chance) for tool in tools for _ in range(WISHES)]
+    phrases = salient(_text_of(request), 12)
+    return [
+        _wish(name, description, parameters, phrases, chance)
+        for name, description, parameters in tools
+        for _ in range(WISHES)
+    ]
 
 
 def _wish(name: str, description: str, parameters: str, phrases: Sequence[str], chance: random.Random) -> str:

@@ -256,6 +256,7 @@
   }, { rootMargin: "-45% 0px -54%" });
   const settle = () => {
     all(".toast").forEach(timeToast);
+    if (besides.matches) document.querySelector(".tree [aria-current]")?.scrollIntoView({ block: "nearest" });
     const links = all("[data-shows]");
     for (const link of links) reading.observe(link.closest(".turn") ?? link);
     if (links.length && !links.some((link) => link.ariaExpanded === "true")) {

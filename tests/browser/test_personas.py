@@ -10,6 +10,7 @@ from playwright.sync_api import Page, expect
 
 from datasets import pulse
 from datasets.models import Project, User
+from datasets.services.personas_added import Draft, add_personas
 from generation.engine.protocols import PersonaSketch
 from generation.models import PersonaGrowth
 from generation.services import persona_claims
@@ -98,3 +99,22 @@ def test_personas_are_reviewed_by_the_keyboard_alone(
     expect(page).to_have_url(re.compile(r"/personas/$"))
     assert project.personas.usable().count() == 5
     assert project.personas.get(name="Rain gauge 1").current.description == "Somebody else altogether."
+
+
+def test_the_person_who_is_looked_at_is_in_sight_among_many(
+    project: Project, teammate: User, growth: PersonaGrowth, page_of: PageOf
+) -> None:
+    first = project.personas.order_by("pk").first()
+    add_personas(
+        project=project,
+        drafts=[Draft(f"P{n:02}", "x", document=first.document_id, depth=1, proposed=True) for n in range(60)],
+        author=None,
+    )
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/personas/review/?persona={project.personas.get(name='P50').pk}")
+    expect(page.locator(".tree [aria-current]")).to_be_in_viewport()
+    for name in ("P51", "P52", "P53"):
+        page.keyboard.press("j")
+        expect(page.locator("#persona-review article h2")).to_have_text(name)
+    expect(page.locator(".tree [aria-current]")).to_be_in_viewport()
+    expect(page.get_by_role("heading", name="P53")).to_be_in_viewport()

@@ -62,3 +62,7 @@ class Format:
     """What a row says besides when a judge has spoken, for formats that say it."""
     compare: Callable[[Sequence[Rated], Options], Row | Skip] | None = None
     """A row of the judged versions of one conversation, in place of `row`, for formats that compare them."""
+
+    @property
+    def compares(self) -> bool:
+        return self.compare is not None

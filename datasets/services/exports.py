@@ -49,6 +49,8 @@ def start_export(
         raise Refused("There is no such format: choose one of the list.", field="format")
     up_to = newest_id(project)
     rows = count_rows(project=project, filter=filter, format=format, options=options, up_to=up_to)
+    if not rows and FORMATS[format].compares:
+        raise Refused("No conversation that matches has two answers scored that far apart: widen the choice or the gap.")
     if not rows:
         raise Refused("Nothing matches, so there is nothing to write: widen the choice.")
     export = Export.objects.create(

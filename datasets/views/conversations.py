@@ -13,8 +13,8 @@ from datasets.access import project_view
 from datasets.asking import asked_conversation, asked_filter
 from datasets.filters import COUNTED, ConversationFilter
 from datasets.forms.conversations import ConversationFilterForm, PlaceForm
-from datasets.judged import judgements_shown
 from datasets.history import versions_of
+from datasets.judged import judgements_shown
 from datasets.keyset import Page, keyset
 from datasets.models import Conversation, Document, Project, Version
 from datasets.pages import HtmxHttpRequest, render_page

@@ -103,4 +103,5 @@ def _show_form(request: HtmxHttpRequest, project: Project, form: ExportForm, *, 
         context["count"] = exports.count_rows(project=project, filter=form.filter, **chosen)
         context["example"] = row and json.dumps(row, ensure_ascii=False, indent=2)
         context["anything"] = project.conversations.exists()
+        context["compares"] = FORMATS[chosen["format"]].compares
     return render_page(request, "datasets/export_new.html", context, fragment="preview", status=status)

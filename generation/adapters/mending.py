@@ -15,11 +15,12 @@ from datasets.schema import Dialog
 from generation.casts import Cast, Casts
 from generation.engine import prompts
 from generation.engine.dialog import DialogMaker
-from generation.engine.errors import FatalError
+from generation.engine.errors import DialogError, FatalError
 from generation.engine.judging import Judging
 from generation.engine.mending import Mending, Remembered, passages_of
 from generation.engine.protocols import Brief, ModelRole, PersonaSketch, Verdict
 from generation.engine.recipe import Dialogs, ModelChoice, Product, Questions, Recipe, Retrieval, Rows, ToolDialogs
+from generation.engine.rows import RowMaker
 from generation.frozen import Frozen, FrozenModel, FrozenText
 from generation.models import Run
 
@@ -63,6 +64,10 @@ class Workshop:
         maker = bench.press.maker
         if not isinstance(maker, DialogMaker):
             raise FatalError("What this run made cannot be made anew answer by answer.")
+        if work.base.output is not None and not isinstance(maker, RowMaker):
+            raise DialogError(
+                "It is a row of a schema that is not known here: only the run that made it can do so anew."
+            )
         own = bench.frozen.respondent.text
         prompt = own if work.base.system_prompt == prompts.ungrounded(own) else work.base.system_prompt
         maker = replace(maker, prompt=prompt, improvement=None)

@@ -38,11 +38,11 @@ def cast_batches(*, project: Project, wanted: Mending, batches: Iterable[int]) -
 def _choices(project: Project, wanted: Mending, batch: int, run: Run | None) -> dict[ModelRole, ModelChoice]:
     spec = Recipe.model_validate(run.spec) if run else None
     chosen = {**(spec.models if spec else {}), **wanted.models}
+    if "respondent" in chosen:  # who speaks for the roles that a run had no use for
+        chosen = {"correspondent": chosen["respondent"], "judge": chosen["respondent"]} | chosen
     roles: list[ModelRole] = ["respondent", "correspondent"]
     if wanted.judge and judging_of(spec).asks_model:
         roles.append("judge")
-        if "respondent" in chosen:
-            chosen.setdefault("judge", chosen["respondent"])
     if missing := [role for role in roles if role not in chosen]:
         name = Batch.objects.values_list("name", flat=True).get(pk=batch)
         what = f"No run of this project made the conversations of “{name}”: choose who speaks as {missing[0]}."

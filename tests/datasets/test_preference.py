@@ -223,3 +223,14 @@ def test_the_form_counts_the_pairs_and_shows_one(project: Project, teammate: Use
     assert '"chosen": "Answer 1."' in page.content.decode().replace("&quot;", '"')
     wide = client.get(reverse("datasets:export-new", args=[project.slug]), {"format": "dpo", "min_gap": "0.6"})
     assert wide.context["count"] == 0
+
+
+@pytest.mark.django_db
+def test_without_a_pair_the_form_says_what_to_do(project: Project, teammate: User, client_of: Any) -> None:
+    judged_versions(project, 0.5, 0.52)
+    client: Client = client_of(teammate)
+    form = reverse("datasets:export-new", args=[project.slug])
+    assert "choose another status, a smaller gap" in client.get(form, {"format": "dpo"}).content.decode()
+    refused = client.post(form, {"format": "dpo", "status": "approved"})
+    assert refused.status_code == 422
+    assert "scored that far apart" in refused.context["form"].non_field_errors()[0]

@@ -167,7 +167,7 @@ def test_the_page_shows_chosen_and_rejected_beside_each_other(
     ]
     text = page.content.decode()
     assert "no pair: gap 0.05" in text
-    assert "not judged" in text
+    assert "fewer than two scores" in text
     assert "No JSON." in text
     assert [pair.question for pair in client.get(here + "?only=discarded").context["pairs"]] == ["Five?", "Four?"]
     assert [pair.question for pair in client.get(here + "?only=valid").context["pairs"]] == ["Three?", "Two?", "One?"]

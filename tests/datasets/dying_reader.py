@@ -30,8 +30,9 @@ def doomed(stage: str, death: Callable[[], None]) -> tuple[object, str, Callable
     """Where to put which function, so that a reader dies at that stage."""
     from datasets.index import PassageIndex
     from datasets.services import ingest, intake
-    from datasets.services.intake import IndexedIntake
+    from datasets.services.intake import IndexedIntake, Intake
 
+    copy_passages = Intake._write_passages
     write_passages, upsert, delete_stale = IndexedIntake._write_passages, PassageIndex.upsert, PassageIndex.delete_stale
     slices: list[int] = []
 
@@ -43,6 +44,12 @@ def doomed(stage: str, death: Callable[[], None]) -> tuple[object, str, Callable
         if len(slices) == 3:
             death()
         write_passages(self, rows, **options)
+
+    def before_the_third_copy(self: Intake, rows: list, **options: Any) -> None:
+        slices.append(len(rows))
+        if len(slices) == 3:
+            death()
+        copy_passages(self, rows, **options)
 
     async def after_the_points(self: PassageIndex, *args: Any) -> None:
         await upsert(self, *args)
@@ -58,6 +65,7 @@ def doomed(stage: str, death: Callable[[], None]) -> tuple[object, str, Callable
         "before reading": (ingest, "read", at_once),
         "between documents and passages": (IndexedIntake, "_write_passages", at_once),
         "between two slices": (IndexedIntake, "_write_passages", before_the_third_slice),
+        "between two slices of a copy": (Intake, "_write_passages", before_the_third_copy),
         "between points and commit": (PassageIndex, "upsert", after_the_points),
         "before stale rows are deleted": (intake, "delete_some", at_once),
         "between stale points and commit": (PassageIndex, "delete_stale", after_the_stale_points),

@@ -36,7 +36,10 @@ ACTIONS = {
     "resume": improvements.resume_improvement,
     "retry": improvements.retry_failed,
 }
-EXAMPLE: dict[str, Any] = {"filter": {"score_max": 0.6}, "how": {"instruction": "Name the part that is meant.", "judge": True}}
+EXAMPLE: dict[str, Any] = {
+    "filter": {"score_max": 0.6},
+    "how": {"instruction": "Name the part that is meant.", "judge": True},
+}
 
 
 class ImproveIn(Body):

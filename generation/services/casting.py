@@ -16,7 +16,7 @@ from generation.models import Run
 
 from .freezing import frozen_model
 
-GONE = "choose an endpoint and model for it here"
+UNSPOKEN: tuple[ModelRole, ...] = ("correspondent", "judge")
 
 
 def cast_batches(*, project: Project, wanted: Mending, batches: Iterable[int]) -> Casts:
@@ -39,7 +39,8 @@ def _choices(project: Project, wanted: Mending, batch: int, run: Run | None) -> 
     spec = Recipe.model_validate(run.spec) if run else None
     chosen = {**(spec.models if spec else {}), **wanted.models}
     if "respondent" in chosen:  # who speaks for the roles that a run had no use for
-        chosen = {"correspondent": chosen["respondent"], "judge": chosen["respondent"]} | chosen
+        for other in UNSPOKEN:
+            chosen.setdefault(other, chosen["respondent"])
     roles: list[ModelRole] = ["respondent", "correspondent"]
     if wanted.judge and judging_of(spec).asks_model:
         roles.append("judge")

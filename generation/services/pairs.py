@@ -150,8 +150,8 @@ class Pair:
         return self.chosen.score - self.rejected.score
 
 
-def page_of_pairs(run: Run, product: Pairs, only: Only = "", **place: Any) -> Page[Conversation]:
-    """Newest first."""
+def page_of_pairs(run: Run, product: Pairs, only: Only = "", **place: Any) -> Page[Any]:
+    """Conversations, newest first, each with its `alternatives`."""
     rows = run.batch.conversations.all()
     valid = with_pairs(rows, run.project, product.gap)
     if only == "valid":

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
-from datasets.formats import FORMATS
+from datasets.formats import FORMATS, Options
 from datasets.models import Corpus, Persona, Project, SourceFile
 from datasets.services import adopting, ingest
 from datasets.services.personas_review import accept_all
@@ -22,7 +22,7 @@ from generation.models import Endpoint, PersonaGrowth
 from generation.services import afterimage_runs as rows
 from generation.services import afterimage_yaml as afterimage
 from generation.services import persona_growths, persona_work
-from generation.services.afterimage_config import Config
+from generation.services.afterimage_config import Config, Preference
 from generation.services.afterimage_yaml import Wrong
 
 from .folders import corpus_named, read_files, read_folder
@@ -47,6 +47,9 @@ class ConfigJob:
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(f"{path} cannot be read: name a config file in YAML.") from error
         config = afterimage.read_config(text, path.resolve().parent)
+        if options["preference"] and options["dialogs"]:
+            wanted = afterimage.preference_of(config).model_copy(update={"num_pairs": options["dialogs"]})
+            config = config.model_copy(update={"preference": wanted})
         counts = {"num_dialogs": "dialogs", "max_turns": "turns", "max_concurrency": "concurrency"}
         told = {key: options[name] for key, name in counts.items() if options[name] is not None}
         model = {"model_name": options["model"]} if options["model"] else {}
@@ -69,19 +72,32 @@ class ConfigJob:
     def out(self) -> Path:
         if self.options["out"]:
             return Path(self.options["out"])
+        if self.pairs:
+            return Path(self.pairs.output_path).expanduser()
         if self.config.output.storage == "sql":
             raise Wrong("output.path names a database: say with --out FILE where the rows are written.")
         return Path(self.config.output.path).expanduser()
 
     @property
     def format(self) -> str:
-        return self.options["format"] or "raw"
+        return self.options["format"] or (self.pairs.output_format if self.pairs else "raw")
+
+    @property
+    def pairs(self) -> Preference | None:
+        """What is asked for of preference pairs; None when conversations are."""
+        return afterimage.preference_of(self.config) if self.options["preference"] else None
+
+    @property
+    def export_options(self) -> Options:
+        """The library's rows hold the reasoning, and its pairs are told apart by the gap of the config."""
+        gap = self.pairs.min_score_gap if self.pairs else Options().min_gap
+        return Options(reasoning=True, min_gap=gap)
 
     def exports(self, say: Say) -> Iterator[tuple[str, Path]]:
         """The other files that it asks for, each with its format. `say` is told of formats that there are none of."""
-        wanted = self.config.output.export
+        wanted = None if self.pairs else self.config.output.export
         for name in wanted.formats if wanted else ():
-            shape = SAME.get(name, name)
+            shape = name if name in FORMATS else SAME.get(name, name)
             if shape in FORMATS:
                 folder = Path(wanted.output_dir).expanduser() if wanted and wanted.output_dir else self.out.parent
                 yield shape, folder / f"{self.out.stem}_{name}.jsonl"
@@ -95,11 +111,15 @@ class ConfigJob:
         yield f"Model: {config.model.model_name}, {where}{' (with a key)' if self.key else ''}"
         place = documents and (documents.path or f"collection {documents.collection}")
         yield f"Documents: {documents.provider}, {place}" if documents else "Documents: none"
-        yield f"Conversations: {config.num_requested or f'at most {afterimage.MOST}'}, of 1 to {config.generation.max_turns} turns"
-        yield f"Stops by: {', '.join(rule.type for rule in config.generation.stopping) or 'that number'}"
-        yield f"At once: {afterimage.concurrency_of(config)}"
+        if pairs := self.pairs:
+            yield f"Pairs: {pairs.num_pairs}, of {pairs.num_responses} answers by {pairs.strategy}, {pairs.min_score_gap} apart"
+        else:
+            number = config.num_requested or f"at most {afterimage.MOST}"
+            yield f"Conversations: {number}, of 1 to {config.generation.max_turns} turns"
+            yield f"Stops by: {', '.join(rule.type for rule in config.generation.stopping) or 'that number'}"
+            yield f"At once: {afterimage.concurrency_of(config)}"
         yield f"Rows: {self.out} ({self.format})"
-        yield from afterimage.left_aside(config)
+        yield from self._notes()
 
     # -- carried out ----------------------------------------------------------------------------------------------------
 
@@ -113,9 +133,15 @@ class ConfigJob:
         spec = afterimage.recipe_of(
             self.config, corpus=corpus.pk if corpus else None, prompt=prompt.pk, choice=choice, personas=personas
         )
-        for note in afterimage.left_aside(self.config):
+        for note in self._notes():
             say(note)
+        spec = afterimage.pairs_of(self.config, spec) if self.pairs else spec
         return spec.model_copy(update={"seed": self.options["seed"] or 0})
+
+    def _notes(self) -> list[str]:
+        if self.pairs:
+            return ["Conversations whose answers are judged alike make no pair, so that there may be fewer pairs."]
+        return afterimage.left_aside(self.config)
 
     def _corpus(self, project: Project, say: Say) -> Corpus | None:
         documents = self.config.documents

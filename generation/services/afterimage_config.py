@@ -174,13 +174,13 @@ class Output(Section):
 
 class Preference(Section):
     num_pairs: int = Field(10, ge=1)
-    num_responses: int = Field(2, ge=2)
+    num_responses: int = Field(2, ge=2, le=8)
     min_score_gap: float = Field(0.1, ge=0, le=1)
     strategy: Literal["temperature", "prompt", "model", "combined"] = "temperature"
     secondary_model: str | None = None
     multi_turn: bool = False
     max_concurrency: int | None = Field(None, ge=1)
-    output_format: str = "dpo"
+    output_format: Literal["dpo", "chat_dpo", "ultrafeedback", "anthropic_hh", "orpo"] = "dpo"
     output_path: str = "./preferences.jsonl"
     save_log: bool = False
 

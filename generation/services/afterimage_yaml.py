@@ -33,6 +33,7 @@ KEYS = {
 """The environment variable in which the library looks for each provider's key."""
 CONCURRENCY = {"deepseek": 16, "local": 8}
 USUAL_CONCURRENCY = 2
+PAIRS_AT_ONCE = 4
 LOCAL = "http://localhost:8000/v1"
 QDRANT = "http://localhost:6333"
 
@@ -210,6 +211,35 @@ def recipe_of(
         raise Wrong(*dict.fromkeys(_sentence(problem) for problem in problems)) from error
 
 
+def preference_of(config: Config) -> said.Preference:
+    """What the config says of preference pairs, or the library's defaults."""
+    return config.preference or said.Preference()
+
+
+def pairs_of(config: Config, spec: recipes.Recipe) -> recipes.Recipe:
+    """The recipe of the config, turned into one of preference pairs as the config's section says. Raises Wrong."""
+    wanted, choice = preference_of(config), spec.models["respondent"]
+    second = choice.model_copy(update={"model": wanted.secondary_model}) if wanted.secondary_model else None
+    try:
+        return recipes.Recipe.model_validate(
+            dict(spec)
+            | {
+                "product": recipes.Pairs(
+                    strategy=wanted.strategy, answers=wanted.num_responses, gap=wanted.min_score_gap, second=second
+                ),
+                "conversations": wanted.num_pairs,
+                "max_turns": config.generation.max_turns if wanted.multi_turn else 1,
+                "models": {**spec.models, "judge": choice},
+                "judge": Judging(),
+                "improve": None,
+                "stopping": (),
+                "concurrency": wanted.max_concurrency or PAIRS_AT_ONCE,
+            }
+        )
+    except ValidationError as error:
+        raise Wrong(*dict.fromkeys(_sentence(problem) for problem in error.errors(include_url=False))) from error
+
+
 def _rule(rule: said.Stopping) -> rules.Rule:
     match rule:
         case said.Fixed():
@@ -249,7 +279,8 @@ def _left_aside(config: Config) -> Iterator[str]:
     if config.analytics.auto_analyze:
         yield "auto_analyze: ask for the report on the page Quality, when the run has ended."
     if config.preference is not None:
-        yield "The section preference is left aside: a run makes pairs when its recipe says so."
+        yield "The section preference says nothing of conversations: runs of pairs are a choice of the run's form, and on "
+        "the command line --preference."
     if config.output.storage == "sql":
         yield "storage sql: conversations are kept in the database of this installation."
     if config.output.export and config.output.export.split:

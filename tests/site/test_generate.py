@@ -208,6 +208,24 @@ def test_documents_may_be_lines_of_a_file(tmp_path: Path) -> None:
     assert Document.objects.count() == 3
 
 
+def test_preference_pairs_are_made_as_the_config_says(
+    folder: Path, tmp_path: Path, model_server: RunningModelServer
+) -> None:
+    config = config_file(
+        tmp_path,
+        model={"provider": "local", "model_name": "m", "base_url": model_server.base_url},
+        documents={"path": "manual"},
+        preference={"num_pairs": 6, "num_responses": 3, "min_score_gap": 0.0, "output_format": "orpo"},
+    )
+    told, _ = follow(config, preference=True, dry_run=True)
+    assert "Pairs: 6, of 3 answers by temperature, 0.0 apart" in told
+    assert "preferences.jsonl (orpo)" in told
+    follow(config, preference=True, out=tmp_path / "pairs.jsonl")
+    run = Run.objects.get()
+    assert (run.spec["product"]["kind"], run.spec["product"]["answers"], run.spec["max_turns"]) == ("pairs", 3, 1)
+    assert {"prompt", "chosen", "rejected", "chosen_score", "rejected_score"} <= set(rows(tmp_path / "pairs.jsonl")[0])
+
+
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> None:
     config = config_file(
         tmp_path,
@@ -218,7 +236,7 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(tmp_path: Path) -> N
     )
     told, _ = follow(config, dry_run=True)
     for words in ("m, local at http://localhost:8000/v1", f"directory, {tmp_path / 'manual'}", "12, of 1 to 3 turns",
-                  "budget", "At once: 8", "afterimage_output.jsonl (raw)", "preference is left aside"):  # fmt: skip
+                  "budget", "At once: 8", "afterimage_output.jsonl (raw)", "section preference"):  # fmt: skip
         assert words in told
     assert not Run.objects.exists()
     assert not Endpoint.objects.exists()
@@ -257,6 +275,7 @@ def test_a_config_that_cannot_be_carried_out_is_one_sentence(
         (["FOLDER"], {"config": "CONFIG"}, "not both"),
         (["FOLDER"], {}, "Say with --out"),
         (["FOLDER"], {"out": "x.jsonl", "dry_run": True}, "Only a config has a plan"),
+        (["FOLDER"], {"out": "x.jsonl", "preference": True}, "Only a config says how pairs"),
         ([], {"config": "absent.yaml"}, "absent.yaml cannot be read"),
     ],
 )

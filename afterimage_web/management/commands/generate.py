@@ -46,6 +46,11 @@ class Command(BaseCommand):
         parser.add_argument(
             "--out", type=Path, metavar="FILE.jsonl", help="where the rows are written; a config says it too"
         )
+        parser.add_argument(
+            "--preference",
+            action="store_true",
+            help="with --config: make preference pairs, as its section of that name says",
+        )
         parser.add_argument("--dialogs", type=int, metavar="N", help="conversations to make (20)")
         parser.add_argument("--turns", type=int, metavar="M", help="most turns of a conversation (3)")
         parser.add_argument("--endpoint", metavar="NAME", help="endpoint of the project (Offline model)")
@@ -81,11 +86,11 @@ class Command(BaseCommand):
         run = runs.start_run(project=project, spec=job.spec(project, endpoint, self.say), user=None)
         self.follow(run)
         if run.slots_done:
-            written = self.export(run, job.out, job.format)
+            written = self.export(run, job.out, job.format, job.export_options)
             self.say(f"{written} conversations in {job.out}{' (by the offline model)' if run.offline else ''}")
             for shape, path in job.exports(self.say):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self.say(f"{self.export(run, path, shape)} conversations in {path}")
+                self.say(f"{self.export(run, path, shape, job.export_options)} conversations in {path}")
         if run.state != Run.State.DONE:
             raise CommandError(f"The run is {run.get_state_display().lower()}: {run.reason}")
 
@@ -100,13 +105,13 @@ class Command(BaseCommand):
                 bar.update(run.slots_done - bar.n)
                 bar.set_postfix(failed=run.slots_failed, tokens=run.tokens)
 
-    def export(self, run: Run, out: Path, format: str) -> int:
+    def export(self, run: Run, out: Path, format: str, options: Options) -> int:
         export = exports.start_export(
             project=run.project,
             actor=None,
             filter=ConversationFilter(batch=run.batch_id),
             format=format,
-            options=Options(),
+            options=options,
         )
         exports.write_export(export_id=export.pk)
         export.refresh_from_db()
@@ -163,6 +168,10 @@ class FolderJob:
     def format(self) -> str:
         return self.options["format"] or "messages"
 
+    @property
+    def export_options(self) -> Options:
+        return Options()
+
     def check(self) -> None:
         """Nothing that can be known before the services run."""
 
@@ -191,6 +200,8 @@ def job_of(options: dict[str, Any]) -> FolderJob | ConfigJob:
         raise CommandError("Name a folder of documents, or a config file with --config FILE.")
     if not folder.is_dir():
         raise CommandError(f"{folder} is not a folder: name the folder that holds your documents.")
+    if options["preference"]:
+        raise CommandError("Only a config says how pairs are made: add --config FILE, or leave --preference out.")
     if not options["out"]:
         raise CommandError("Say with --out FILE.jsonl where the rows are to be written.")
     return FolderJob(folder, options)

@@ -273,6 +273,10 @@ class RunShare:
     money: Decimal
     outcomes: Outcomes
 
+    @property
+    def tokens(self) -> int:
+        return self.prompt + self.completion
+
 
 def runs_in(scope: Scope, limit: int = 20) -> list[RunShare]:
     """Those that used the most, by money and then by tokens."""

@@ -1,0 +1,67 @@
+"""Metrics of a run and of a project, and the ledger as a file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_GET
+
+from datasets.access import project_view
+from datasets.models import Project
+from datasets.pages import HtmxHttpRequest, render_page
+from generation.forms.monitoring import NAMES, MonitoringForm
+from generation.metrics_page import shown
+from generation.models import Run
+from generation.services import ledger, metrics
+
+OFTEN, SELDOM = 5, 30
+"""Seconds between two looks at a run that lives: the second for one with many calls."""
+MANY = 20_000
+
+
+@require_GET
+@project_view()
+def run_metrics(request: HtmxHttpRequest, project: Project, run: int) -> HttpResponse:
+    row = get_object_or_404(project.runs, pk=run)
+    found = metrics.metrics_of(metrics.scope_of_run(row))
+    context = {"run": row, "poll": OFTEN if row.calls < MANY else SELDOM, **shown(found, _endpoints(project))}
+    return render_page(request, "generation/metrics_run.html", context, fragment="body")
+
+
+@require_GET
+@project_view()
+def monitoring(request: HtmxHttpRequest, project: Project) -> HttpResponse:
+    """The last hour, day, week or month of a project; of one run, endpoint or model if the address names them."""
+    form = MonitoringForm(project, request.GET)
+    context: dict[str, Any] = {"form": form, "spans": NAMES}
+    if not form.is_valid():
+        return render_page(request, "generation/metrics_project.html", context, fragment="body", status=422)
+    scope = _scope(project, form)
+    context |= {"span": form.span_name, "scope": scope, "runs": metrics.runs_in(scope)}
+    context["active"] = form.span_name == "hour" and project.runs.filter(state=Run.State.RUNNING).exists()
+    context |= shown(metrics.metrics_of(scope), _endpoints(project))
+    return render_page(request, "generation/metrics_project.html", context, fragment="body")
+
+
+@require_GET
+@project_view()
+def ledger_file(request: HtmxHttpRequest, project: Project) -> HttpResponseBase:
+    """The calls that the dashboard counts, one a line."""
+    form = MonitoringForm(project, request.GET)
+    if not form.is_valid():
+        return render_page(request, "generation/metrics_project.html", {"form": form, "spans": NAMES}, status=422)
+    name = f"{project.slug}-calls-{timezone.localtime():%Y-%m-%d}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
+    lines = ledger.csv_of(_scope(project, form))
+    return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _scope(project: Project, form: MonitoringForm) -> metrics.Scope:
+    return metrics.scope_of_project(project.pk, form.window, **form.narrower())
+
+
+def _endpoints(project: Project) -> dict[int, str]:
+    return dict(project.endpoints.values_list("pk", "name"))

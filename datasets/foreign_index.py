@@ -5,14 +5,17 @@ Whatever such a server answers is checked: it is an address that somebody typed 
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar
 from urllib.parse import quote
 
 import aiohttp
+from aiohttp.connector import AddrInfoType
 from pydantic import BaseModel, Field, ValidationError
 
+from datasets.addresses import is_link_local
 from datasets.index import Client, IndexFault, IndexTooMuch, base_of
 
 PAGE = 256
@@ -91,7 +94,17 @@ class Described:
 
 def connect_foreign(url: str, api_key: str | None) -> Client:
     """A client for `http://…` or `https://…` (port 6333 unless named). Nothing is sent yet."""
-    return Client(base_of(url), None, api_key, advice=ADVICE, largest=LARGEST, timeout=TIMEOUT)
+    return Client(
+        base_of(url), None, api_key, advice=ADVICE, largest=LARGEST, timeout=TIMEOUT, make_socket=_allowed_socket
+    )
+
+
+def _allowed_socket(address: AddrInfoType) -> socket.socket:
+    """What a name stands for may have changed since it was typed in."""
+    family, kind, protocol, _, place = address
+    if is_link_local(str(place[0])):
+        raise OSError("That address is reserved for this machine's own network.")
+    return socket.socket(family, kind, protocol)
 
 
 async def list_collections(client: Client) -> list[str]:

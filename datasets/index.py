@@ -8,13 +8,15 @@ process 2 s and 40 MB more.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import socket
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
+from aiohttp.connector import AddrInfoType
 from pydantic_core import from_json, to_json
 from qdrant_edge import Bm25, Bm25Config, SparseVector, TokenizerType
 
@@ -116,23 +118,25 @@ class Hit:
 class Client:
     """Connections to one Qdrant server, kept alive; for use in one event loop. Close it, or use it in `async with`.
 
-    `advice` says what to do when it does not answer; `largest` bounds an answer, in bytes.
+    `advice` says what to do when it does not answer; `largest` bounds an answer, in bytes; `make_socket` may refuse an
+    address, by an OSError, just before it would be connected to.
     """
 
     def __init__(
         self,
         base: str,
-        socket: str | None,
+        unix_socket: str | None,
         api_key: str | None,
         *,
         advice: str = "see that it runs and that QDRANT_URL is right",
         largest: int = LARGEST,
         timeout: aiohttp.ClientTimeout = TIMEOUT,
+        make_socket: Callable[[AddrInfoType], socket.socket] | None = None,
     ) -> None:
         self._base = base
-        self._socket = socket
+        self._socket = unix_socket
         self._headers = {"Content-Type": "application/json"} | ({"api-key": api_key} if api_key else {})
-        self._advice, self._largest, self._timeout = advice, largest, timeout
+        self._advice, self._largest, self._timeout, self._make_socket = advice, largest, timeout, make_socket
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
@@ -197,7 +201,7 @@ class Client:
             connector = (
                 aiohttp.UnixConnector(self._socket, limit=CONNECTIONS)
                 if self._socket
-                else aiohttp.TCPConnector(limit=CONNECTIONS)
+                else aiohttp.TCPConnector(limit=CONNECTIONS, socket_factory=self._make_socket)
             )
             self._session = aiohttp.ClientSession(connector=connector, headers=self._headers, timeout=self._timeout)
         return self._session

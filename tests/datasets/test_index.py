@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from datasets.foreign_index import connect_foreign, list_collections
 from datasets.index import (
     Client,
     IndexedPassage,
@@ -19,6 +20,7 @@ from datasets.index import (
     PassageIndex,
     connect,
 )
+from tests.fixtures_foreign_qdrant import ForeignQdrant
 
 CATS = "Cats sleep for most of the day."
 DOGS = "Dogs bark at strangers at night."
@@ -251,3 +253,14 @@ async def test_a_refused_key_is_told_apart_and_what_stands_before_a_server_is_no
         async with connect(url, "right") as client:
             with pytest.raises(IndexUnavailable):
                 await client.get_collections()
+
+
+async def test_a_name_that_now_stands_for_the_machines_own_network_is_not_connected_to(
+    foreign: ForeignQdrant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connect_foreign(foreign.url, None) as client:
+        assert await list_collections(client) == []
+    monkeypatch.setattr("datasets.foreign_index.is_link_local", lambda address: address == "127.0.0.1")
+    async with connect_foreign(foreign.url, None) as client:
+        with pytest.raises(IndexUnavailable, match="nothing answers there"):
+            await list_collections(client)

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from django.db.models import Exists, F, Max, Min, OuterRef, Prefetch
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import Exists, F, Max, Min, OuterRef, Prefetch, Subquery
 
 from .formats import Rated
-from .models import Conversation, Judgement, Project, Version
+from .models import Judgement, Project, Version
 from .models.conversations import ConversationQuerySet
 
 
-def with_pairs(rows: ConversationQuerySet, project: Project, gap: float) -> ConversationQuerySet:
-    """Those of which the best and the worst judged version are at least `gap` apart, as last judged."""
+def with_pairs(
+    rows: ConversationQuerySet, project: Project, gap: float, *, among: Sequence[int] | None = None
+) -> ConversationQuerySet:
+    """Those of which the best and the worst judged version are at least `gap` apart, as last judged.
+
+    Where `rows` are a few, their ids as `among` keep the judgements of all others from being read.
+    """
     judged = Judgement.objects.filter(version__conversation__project=project, overall__isnull=False)
+    if among is not None:
+        judged = judged.filter(version__conversation__in=among)
     newer = Judgement.objects.filter(version=OuterRef("version"), overall__isnull=False, pk__gt=OuterRef("pk"))
     latest = judged.filter(~Exists(newer)).order_by().values("version__conversation")
     apart = latest.annotate(best=Max("overall"), worst=Min("overall")).filter(
@@ -22,15 +32,15 @@ def with_pairs(rows: ConversationQuerySet, project: Project, gap: float) -> Conv
 
 def with_versions(rows: ConversationQuerySet) -> ConversationQuerySet:
     """With what `rated` reads."""
-    versions = Version.objects.defer("search", "trace").prefetch_related("judgements").order_by("number")
-    return rows.prefetch_related(Prefetch("versions", versions))
+    latest = Judgement.objects.filter(version=OuterRef("pk"), overall__isnull=False).order_by("-pk")
+    versions = Version.objects.defer("search", "trace").annotate(score=Subquery(latest.values("overall")[:1]))
+    judged = versions.filter(score__isnull=False).order_by("number")
+    return rows.prefetch_related(Prefetch("versions", judged, to_attr="judged_versions"))
 
 
-def rated(conversation: Conversation) -> list[Rated]:
-    """Its judged versions, in their order, each with its latest score. Raises pydantic's ValidationError."""
-    found = []
-    for version in conversation.versions.all():
-        scores = [judgement.overall for judgement in version.judgements.all() if judgement.overall is not None]
-        if scores:
-            found.append(Rated(version.spoken, scores[-1], version.label or version.get_origin_display().lower()))
-    return found
+def rated(conversation: Any) -> list[Rated]:
+    """The judged versions of a conversation read `with_versions`, in their order. Raises pydantic's ValidationError."""
+    return [
+        Rated(version.spoken, version.score, version.label or version.get_origin_display().lower())
+        for version in conversation.judged_versions
+    ]

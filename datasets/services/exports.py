@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
@@ -50,7 +50,9 @@ def start_export(
     up_to = newest_id(project)
     rows = count_rows(project=project, filter=filter, format=format, options=options, up_to=up_to)
     if not rows and FORMATS[format].compares:
-        raise Refused("No conversation that matches has two answers scored that far apart: widen the choice or the gap.")
+        raise Refused(
+            "No conversation that matches has two answers scored that far apart: widen the choice or the gap."
+        )
     if not rows:
         raise Refused("Nothing matches, so there is nothing to write: widen the choice.")
     export = Export.objects.create(
@@ -85,9 +87,11 @@ def count_rows(
     return filter.count(_written(rows, project, format, options))
 
 
-def _written(rows: ConversationQuerySet, project: Project, format: str, options: Options) -> ConversationQuerySet:
+def _written(
+    rows: ConversationQuerySet, project: Project, format: str, options: Options, ids: Sequence[int] | None = None
+) -> ConversationQuerySet:
     """Those of `rows` that there is something to write of: for formats that compare, those that have a pair."""
-    return with_pairs(rows, project, options.min_gap) if FORMATS[format].compare else rows
+    return with_pairs(rows, project, options.min_gap, among=ids) if FORMATS[format].compares else rows
 
 
 def preview(*, project: Project, filter: ConversationFilter, format: str, options: Options) -> dict[str, Any] | None:
@@ -239,13 +243,12 @@ def _write_rows(export: Export, sink: BinaryIO) -> Tally:
 def _chunks(export: Export, options: Options) -> Iterator[list[Conversation]]:
     """Oldest first. Only one chunk is in memory."""
     rows = export.project.conversations.filter(pk__lte=export.up_to)
-    rows = _written(rows, export.project, export.format, options)
-    found = ConversationFilter.read(export.filter).apply(rows)
-    rows = _readable(found, export.format, options).order_by("pk")
+    found = ConversationFilter.read(export.filter).apply(rows).order_by("pk").values_list("pk", flat=True)
     last = 0
-    while chunk := list(rows.filter(pk__gt=last)[:CHUNK]):
-        yield chunk
-        last = chunk[-1].pk
+    while ids := list(found.filter(pk__gt=last)[:CHUNK]):
+        chunk = _written(export.project.conversations.filter(pk__in=ids), export.project, export.format, options, ids)
+        yield list(_readable(chunk, export.format, options).order_by("pk"))
+        last = ids[-1]
 
 
 def _publish(export: Export, draft: Path, folder: Path, tally: Tally) -> None:

@@ -25,7 +25,7 @@ SHOWN = 5
 """Rows of a file that its page shows before anybody confirms it."""
 
 
-@project_view(Role.CURATOR)
+@project_view()
 def show_all(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     return _page(request, project, ImportForm())
 
@@ -53,7 +53,7 @@ def _page(request: HtmxHttpRequest, project: Project, form: ImportForm, status: 
 
 
 @require_GET
-@project_view(Role.CURATOR)
+@project_view()
 def import_detail(request: HtmxHttpRequest, project: Project, number: int) -> HttpResponse:
     """What the file holds while it waits to be confirmed; afterwards how far it is and what was left out."""
     row = get_object_or_404(project.imports.select_related("created_by", "batch"), pk=number)

@@ -199,10 +199,16 @@ def test_curators_import_and_nobody_else(
     project: Project, teammate: User, annotator: User, stranger: User, client_of: Clients
 ) -> None:
     row = stored(project, teammate, messages_row())
+    pages = (url(project, "import-list"), url(project, "import-detail", row.pk))
+    for page in pages:
+        seen = client_of(annotator).get(page)
+        assert seen.status_code == 200
+        assert "<main" in seen.content.decode()
+        assert "button primary" not in seen.content.decode()
+        assert Client().get(page).status_code == 302
     for user, status in ((annotator, 403), (stranger, 404)):
         client = client_of(user)
-        for page in (url(project, "import-list"), url(project, "import-detail", row.pk)):
-            assert client.get(page).status_code == status
+        assert [client.get(page).status_code for page in pages] == ([200, 200] if user is annotator else [404, 404])
         assert client.post(url(project, "import-list"), {"file": file_of(messages_row())}).status_code == status
         for name in ("import-start", "import-discard"):
             assert client.post(url(project, name, row.pk)).status_code == status
@@ -351,8 +357,8 @@ def test_a_program_imports_a_file_once_and_asks_how_far_it_is(
 
 def test_programs_of_others_import_nothing(project: Project, annotator: User, stranger: User) -> None:
     path = f"/projects/{project.slug}/imports"
-    for user, status in ((annotator, 403), (stranger, 404)):
+    for user, upload, read in ((annotator, 403, 200), (stranger, 404, 404)):
         program = Program.of(user)
-        assert program.upload(path, file=file_of(messages_row())).status_code == status
-        assert program.call("GET", path).status_code == status
+        assert program.upload(path, file=file_of(messages_row())).status_code == upload
+        assert program.call("GET", path).status_code == read
     assert not Import.objects.exists()

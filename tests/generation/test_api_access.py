@@ -13,7 +13,9 @@ from datasets.filters import ConversationFilter
 from datasets.models import Export, Persona, Project, Prompt, Role, User
 from datasets.services.conversations import add_label, add_note
 from datasets.services.exports import Options, start_export, write_export
+from datasets.services.imports import store_import
 from datasets.services.personas import save_persona
+from datasets.services.tools import save_tool
 from generation.engine.recipe import Recipe
 from generation.services.runs import start_run
 from tests.api_program import ROOT, Program, refusal
@@ -33,6 +35,11 @@ OPERATIONS = [
 READING = [name for name, method, _ in OPERATIONS if method == "GET"]
 WRITING = [name for name, method, _ in OPERATIONS if method != "GET"]
 REVIEWING = {"review_conversation", "label_conversation", "unlabel_conversation", "note_conversation"}
+
+
+def talk() -> ContentFile:
+    """A file of one conversation."""
+    return ContentFile(b'{"messages": [{"role": "user", "content": "Hi"}]}', name="talk.jsonl")
 
 
 class World:
@@ -67,6 +74,8 @@ class World:
             "change": "cancel",
             "growth": ordered(project, corpus, owner).pk,
             "step": "cancel",
+            "tool": save_tool(project=project, name="weather", description="", parameters={}, actor=owner).pk,
+            "number": store_import(project=project, file=talk(), actor=owner).pk,
         }
         self.bodies: dict[str, Any] = {
             "start_improvement": {"how": improvement.improvement.spec},
@@ -81,6 +90,7 @@ class World:
             "label_conversation": {"name": "new"},
             "note_conversation": {"text": "New."},
             "create_export": {},
+            "create_tool": {"name": "new"},
             "save_recipe": {"name": "New", "recipe": recipe},
             "import_from_text": {"text": "- description: Works by day."},
             "accept_personas": {},
@@ -104,6 +114,8 @@ class World:
         path = path.format(**(self.places | places))
         if operation == "upload_files":
             return program.upload(path, files=[ContentFile(b"words", name="new.txt")])
+        if operation == "create_import":
+            return program.upload(path, file=talk())
         query = {"q": "words"} if operation == "search_passages" else {}
         return program.call(method, path, self.bodies.get(operation), **query)
 

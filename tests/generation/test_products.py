@@ -113,7 +113,11 @@ def test_the_offline_model_makes_rows_and_they_are_labelled(project: Project) ->
 # -- tools ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_run_with_tools_makes_dialogs_whose_calls_fit_and_are_answered(project: Project, server: Endpoint) -> None:
+@pytest.mark.parametrize("refuses", [[], ["json_schema", "json_object"]])
+def test_a_run_with_tools_makes_dialogs_whose_calls_fit_and_are_answered(
+    project: Project, server: Endpoint, model_server: RunningModelServer, refuses: list[str]
+) -> None:
+    model_server.control(refuses=refuses)
     tools = [tool(project), tool(project, "get_time"), tool(project, "get_news")]
     spec = with_tools(*tools, sample=2)
     run = pulled(launched(project, endpoint=server, conversations=6, max_turns=2, product=spec))

@@ -204,4 +204,8 @@ ALLOW_PRIVATE_WEBHOOKS = env_flag("ALLOW_PRIVATE_WEBHOOKS")
 AFTERIMAGE_EXTENSIONS: dict[str, dict[str, str]] = {}
 """What an installation adds to the press: a name and a dotted name, by kind. See docs/extending.md."""
 
+LOCAL_EMBEDDING_MODELS: dict[str, str] = {}
+"""SentenceTransformer models that workers may load, by the name that people choose, each with its folder or hub name.
+Needs the extra `local-embeddings` on every worker."""
+
 UNFOLD = {"SITE_TITLE": "AfterImage", "SITE_HEADER": "AfterImage", "SITE_URL": "/", "SHOW_VIEW_ON_SITE": False}

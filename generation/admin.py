@@ -15,8 +15,8 @@ class KeyInline(HistoryInline):
     """Keys can be withdrawn here; they are entered on the endpoint's page, which encrypts them."""
 
     model = models.EndpointKey
-    fields = ["hint", "created"]
-    readonly_fields = ["hint", "created"]
+    fields = ["hint", "name", "hourly_limit", "daily_limit", "active", "refused", "created"]
+    readonly_fields = fields
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return request.user.is_superuser

@@ -9,7 +9,8 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 
 from generation.engine.protocols import Embedder
-from generation.engine.providers import ClientPool, OpenAIEmbedder, Server
+from generation.engine.providers import ClientPool, Server
+from generation.engine.providers import embedder as embedder_of
 from generation.models import CorpusEmbedding
 
 from .speaking import server_of
@@ -36,4 +37,4 @@ async def embedder_for(corpus_id: int) -> AsyncIterator[Embedder | None]:
         yield None
         return
     async with ClientPool() as pool:
-        yield OpenAIEmbedder(pool, *found)
+        yield embedder_of(pool, *found)

@@ -6,7 +6,8 @@ from generation import extensions
 from generation.engine.errors import FatalError
 from generation.engine.evaluators import Criterion, assemble
 from generation.engine.protocols import Embedder, Evaluator, Speaker
-from generation.engine.providers import ClientPool, OpenAIEmbedder
+from generation.engine.providers import ClientPool
+from generation.engine.providers import embedder as embedder_of
 from generation.engine.providers.cached_embedder import CachedEmbedder, VectorCache
 from generation.engine.recipe import Recipe
 from generation.frozen import Frozen
@@ -37,5 +38,5 @@ def _embedder(frozen: Frozen, switchboard: Switchboard, pool: ClientPool) -> Emb
     if frozen.embedding is None:
         return None
     model = frozen.embedding.model
-    embedder = OpenAIEmbedder(pool, switchboard.server(frozen.embedding.endpoint), model)
+    embedder = embedder_of(pool, switchboard.server(frozen.embedding.endpoint), model)
     return CachedEmbedder(embedder, model, VectorCache())

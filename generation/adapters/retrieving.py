@@ -18,7 +18,8 @@ from datasets.services.adopted_index import check_collection, check_size
 from datasets.services.search import Index, open_index
 from generation.engine.errors import FatalError, TransientError
 from generation.engine.protocols import Embedder, Retriever
-from generation.engine.providers import ClientPool, OpenAIEmbedder, Server
+from generation.engine.providers import ClientPool, Server
+from generation.engine.providers import embedder as embedder_of
 from generation.engine.retrievers import Patient
 
 from .embedding import embedding_of
@@ -77,7 +78,7 @@ async def retriever_for(corpus_id: int, *, depth: int, pool: ClientPool, stack: 
     """
     corpus, embedding = await sync_to_async(_searched)(corpus_id)
     index = await stack.enter_async_context(open_index(corpus))
-    embedder = OpenAIEmbedder(pool, *embedding) if embedding else None
+    embedder = embedder_of(pool, *embedding) if embedding else None
     return Patient(CorpusRetriever(index, depth, embedder))
 
 
@@ -141,5 +142,8 @@ async def _check_own(corpus: Corpus, server: Server, model: str) -> None:
 
 
 async def _size_of(server: Server, model: str) -> int:
-    async with ClientPool() as pool:
-        return len((await OpenAIEmbedder(pool, server, model).embed([PROBE]))[0])
+    try:
+        async with ClientPool() as pool:
+            return len((await embedder_of(pool, server, model).embed([PROBE]))[0])
+    except FatalError as error:
+        raise FatalError(f"The corpus's embedding model cannot be asked. {error}") from error

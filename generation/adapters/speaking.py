@@ -6,14 +6,17 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from django.conf import settings
+
+from generation import extensions
 from generation.engine.errors import FatalError, TransientError
 from generation.engine.protocols import ChatModel, ChatRequest, Completion, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
 from generation.engine.providers.keys import Hear
 from generation.engine.providers.offline import OfflineChat
-from generation.engine.providers.presets import PRESETS
 from generation.engine.providers.retrying import USUAL
 from generation.engine.recipe import ModelChoice
+from generation.kinds import ADDED, LOCAL
 from generation.models import Endpoint
 
 from .keyring import SharedKeys
@@ -62,13 +65,19 @@ class Switchboard:
         return self._servers[endpoint]
 
     def model(self, endpoint: int, name: str, policy: RetryPolicy = USUAL) -> ChatModel:
-        if self._row(endpoint).is_offline:
+        row = self._row(endpoint)
+        if row.is_offline:
             return OfflineChat(latency=OFFLINE_LATENCY)
+        if row.preset.startswith(ADDED):
+            return self._tried(endpoint, _added(row, name), policy)
         # Nobody waits longer for a key than for an answer.
         server = replace(self._servers[endpoint], patience=policy.patience)
-        chat = OpenAIChat(self._pool, server, name)
-        overheard = Overheard(Limited(chat, self._limiters[endpoint]), lambda trouble: self.hear(trouble))
-        return Retrying(overheard, policy)
+        return self._tried(endpoint, OpenAIChat(self._pool, server, name), policy)
+
+    def _tried(self, endpoint: int, model: ChatModel, policy: RetryPolicy) -> ChatModel:
+        """The model, slowed down as its server wishes and asked again after what may pass."""
+        limited = Limited(model, self._limiters[endpoint])
+        return Retrying(Overheard(limited, lambda trouble: self.hear(trouble)), policy)
 
     def speaker(self, choice: ModelChoice, policy: RetryPolicy = USUAL) -> Speaker:
         name = choice.model or self._row(choice.endpoint).chat_model
@@ -84,11 +93,22 @@ OFFLINE_LATENCY = 0.05
 """Seconds that the offline model takes for a reply, so that progress can be seen."""
 
 
+def _added(endpoint: Endpoint, model: str) -> ChatModel:
+    """A model of a provider that the installation adds."""
+    key = next((key for key in endpoint.keys.all() if key.active), None)  # they were read beforehand
+    name = endpoint.preset.removeprefix(ADDED)
+    return extensions.build(
+        "models", name, base_url=endpoint.base_url, api_key=key.reveal() if key else "", model=model
+    )
+
+
 def server_of(endpoint: Endpoint, hear: Hear = log.info) -> Server:
     """`hear` is told why calls wait for a key. Raises Undecryptable when a key cannot be read."""
+    if endpoint.preset == LOCAL:
+        return Server(base_url="", local_models=settings.LOCAL_EMBEDDING_MODELS)
     return Server(
         base_url=endpoint.base_url,
         timeout=endpoint.timeout,
-        dialect=PRESETS[endpoint.preset].dialect,
+        dialect=endpoint.kind.dialect,
         keys=SharedKeys(endpoint, hear),
     )

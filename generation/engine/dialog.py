@@ -10,7 +10,7 @@ from datasets.schema import Dialog, Message
 
 from . import prompts
 from .calls import Calls
-from .errors import DialogError, EngineError, FatalError, TransientError
+from .errors import DialogError, EngineError, FatalError, OutOfCalls, TransientError
 from .openings import Anything
 from .prompts.improving import again
 from .protocols import (
@@ -217,6 +217,8 @@ def kept_before(dialog: Dialog, bad: int | None) -> int:
 def failure(error: Exception, calls: Calls | None = None) -> Failed:
     """An error as an outcome. One that the engine did not raise itself is a defect somewhere, so it is logged."""
     steps = calls.paid if calls else ()
+    if isinstance(error, OutOfCalls):
+        return Failed("transient", str(error), steps, error.retry_after)
     if isinstance(error, EngineError):
         return Failed(_kind(error), str(error), steps)
     log.error("A dialog broke on an unexpected error", exc_info=error)

@@ -11,6 +11,14 @@ class FatalError(EngineError):
     """The user's to fix: a bad key, an unknown model, a request that the server refuses. The run stops and says so."""
 
 
+class OutOfCalls(FatalError):
+    """Every key has made the calls that its limits allow. `retry_after` seconds from now one may be used again."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class TransientError(EngineError):
     """May pass by itself: 429, 5xx, a timeout, a cut connection. `retry_after` is the server's wish in seconds."""
 

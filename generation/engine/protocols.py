@@ -298,6 +298,8 @@ class Failed:
     kind: FailureKind
     error: str
     steps: tuple[Step, ...] = ()
+    retry_after: float | None = None
+    """Seconds after which there is anything to be had of the keys, where that is what failed."""
 
 
 Outcome = Made | Failed

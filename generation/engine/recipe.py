@@ -302,6 +302,8 @@ class Recipe(Part):
         if self.judge is None and (self.improve or self.product.kind == "pairs"):
             what = "Improving" if self.improve else "Comparing answers"
             raise ValueError(f"{what} needs a judge: switch judging on.")
-        if not (self.personas or self.grown_personas) and any(rule.kind == "personas" for rule in rules.each(self.stopping)):
+        if not (self.personas or self.grown_personas) and any(
+            rule.kind == "personas" for rule in rules.each(self.stopping)
+        ):
             raise ValueError("A rule on personas needs personas: choose some, or leave the rule out.")
         return self

@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from datasets.addresses import check_not_link_local
-from generation.engine.providers.presets import PRESETS
+from generation.kinds import kind_of
 from generation.models import Endpoint, EndpointKey
 
 PRICE_ROWS = 3
@@ -32,7 +32,7 @@ def secret_field(*, required: bool) -> forms.CharField:
 
 
 class EndpointForm(forms.ModelForm):
-    """The settings of an endpoint of the kind `preset`, a key of PRESETS."""
+    """The settings of an endpoint of the kind `preset`, a key of `kinds()`."""
 
     key = secret_field(required=False)
 
@@ -45,14 +45,14 @@ class EndpointForm(forms.ModelForm):
         }
 
     def __init__(self, data: Any = None, *, preset: str, instance: Endpoint | None = None) -> None:
-        kind = PRESETS[preset]
+        kind = kind_of(preset)
         suggested = {"name": kind.label, "base_url": kind.base_url, "chat_model": next(iter(kind.chat_models), "")}
         super().__init__(data, instance=instance, initial=None if instance else suggested)
         self.preset, self.kind = preset, kind
         self.stored = list(self.instance.keys.all()) if self.instance.pk else []
         for name in ("chat_model", "embedding_model"):
             self.fields[name].widget.attrs["list"] = f"{name}s"
-        self.fields["base_url"].required = True
+        self.fields["base_url"].required = kind.needs_address
         self.fields["key"].required = kind.needs_key and not self.stored
         self.fields["key"].help_text = self._about_the_key()
 
@@ -69,7 +69,8 @@ class EndpointForm(forms.ModelForm):
         """Model servers on this machine or network are fine; the test button says in the network's own words when there is
         no such server."""
         url = self.cleaned_data["base_url"].rstrip("/")
-        check_not_link_local(url, 443)
+        if url:
+            check_not_link_local(url, 443)
         return url
 
     def clean(self) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from django.db import models
 from datasets import addresses
 from datasets.models import Corpus, Project
 from generation import secrets
-from generation.engine.providers.presets import PRESETS, Preset
+from generation.engine.providers.presets import Preset
+from generation.kinds import kind_of
 
 OFFLINE = "offline"
 
@@ -24,7 +25,7 @@ class Endpoint(models.Model):
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="endpoints")
     name = models.CharField(max_length=100)
-    preset = models.CharField(max_length=20, help_text="Key of generation.engine.providers.presets.PRESETS.")
+    preset = models.CharField(max_length=120, help_text="Key of generation.kinds.kinds().")
     base_url = models.CharField("address", max_length=300, blank=True, validators=[check_web_address])
     chat_model = models.CharField(max_length=150, blank=True, help_text="The model used unless a recipe names another.")
     embedding_model = models.CharField(max_length=150, blank=True)
@@ -44,7 +45,7 @@ class Endpoint(models.Model):
 
     @property
     def kind(self) -> Preset:
-        return PRESETS.get(self.preset, PRESETS["custom"])
+        return kind_of(self.preset)
 
     @property
     def is_offline(self) -> bool:

@@ -85,14 +85,24 @@ class DatabaseDesk:
 
     def _land(self, landings: Sequence[Landing]) -> None:
         landed = land(run=self.run, frozen=self.frozen, landings=landings)
+        self._rest(landings)
         for landing in landings:
             self._held.pop(landing.job.slot, None)
+            if isinstance(landing.outcome, Failed) and landing.outcome.retry_after is not None:
+                continue  # no failure of the conversation's
             self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
             self._rules.note(failed=isinstance(landing.outcome, Failed))
         if landed.fatal:
             runs.fail_run(run=self.run, reason=landed.fatal)
         if landed.made or landed.failed:
             runs.finish_run(run=self.run)
+
+    def _rest(self, landings: Sequence[Landing]) -> None:
+        """Where the keys have no calls left, nothing begins until they have."""
+        waits = [landing.outcome for landing in landings if isinstance(landing.outcome, Failed)]
+        times = [(failed.retry_after, failed.error) for failed in waits if failed.retry_after is not None]
+        if times:
+            pullers.rest(self.run.pk, *max(times))
 
     def _release(self, jobs: Sequence[Job]) -> None:
         claims.release_claims(held=[(job.slot, job.token) for job in jobs])
@@ -109,7 +119,7 @@ class DatabaseDesk:
         self._stop_if_due()
         if self.run.state in (Run.State.CANCELLED, Run.State.FAILED) or pullers.is_closing():
             return Orders("abort", 0)
-        if self.run.state != Run.State.RUNNING or self._makes_room():
+        if self.run.state != Run.State.RUNNING or pullers.rests(self.run.pk) or self._makes_room():
             return Orders("drain", 0)
         return Orders("go", self._affordable(self._share))
 

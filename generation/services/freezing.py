@@ -24,7 +24,7 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
         respondent=_prompt(project, spec.respondent_prompt, PromptRole.RESPONDENT),
         correspondent=_optional_prompt(project, spec.correspondent_prompt, PromptRole.CORRESPONDENT),
         instruction=_optional_prompt(project, spec.instruction_prompt, PromptRole.INSTRUCTION),
-        personas=_personas(project.personas.filter(pk__in=spec.personas), spec),
+        personas=_personas(project.personas.filter(proposed=False, pk__in=spec.personas), spec),
         models={role: frozen_model(project, role, choice) for role, choice in spec.models.items()},
         second=_second(project, spec),
         embedding=_embedding(project, spec),

@@ -144,9 +144,14 @@ def judgement_columns(verdict: Verdict) -> dict[str, Any]:
 
 
 def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
-    """A passing failure waits for another attempt; a fatal one leaves the slot open for when the run is resumed."""
+    """A passing failure waits for another attempt; a fatal one leaves the slot open for when the run is resumed.
+
+    One for want of calls waits with the whole run.
+    """
     slot.error, slot.error_kind = clean(outcome.error), outcome.kind
-    if outcome.kind == "fatal":
+    if outcome.retry_after is not None:
+        slot.state, slot.attempts = Slot.State.PENDING, max(0, slot.attempts - 1)
+    elif outcome.kind == "fatal":
         slot.state, slot.attempts = Slot.State.PENDING, max(0, slot.attempts - 1)
         landed.fatal = slot.error
     elif outcome.kind == "transient" and slot.attempts < MAX_ATTEMPTS:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from django.db.models import QuerySet
 
 from datasets.text import clean
+from generation.engine.errors import TransientError
 from generation.engine.openings import ALIKE, features, similarity, sketch
 from generation.engine.protocols import Brief
 from generation.models import Run, Slot
@@ -24,7 +25,11 @@ class RunOpenings:
         self._run = run.pk
 
     async def admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:
-        return await sync_to_async(self._admit)(brief, [clean(text) for text in proposed])
+        try:
+            return await sync_to_async(self._admit)(brief, [clean(text) for text in proposed])
+        except (OperationalError, InterfaceError) as error:
+            await sync_to_async(connections.close_all)()
+            raise TransientError("The database does not answer.") from error
 
     @transaction.atomic
     def _admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:

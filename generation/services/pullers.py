@@ -17,6 +17,8 @@ FRESH = 6
 """Seconds for which a puller counts after its last sign."""
 TROUBLED = 12
 """Seconds for which an error that is tried again is shown, unless it comes again."""
+LONGEST_REST = 20
+"""Seconds for which a run rests at most before it asks for a key again."""
 DIALOGS_A_PULLER = 64
 """More dialogs in flight than this are worth a second worker process."""
 
@@ -29,6 +31,10 @@ def _trouble_key(run_id: int | str) -> str:
     return f"run:{run_id}:trouble"
 
 
+def _rest_key(run_id: int) -> str:
+    return f"run:{run_id}:rest"
+
+
 def trouble_of(run_id: int | str) -> str:
     """What a worker of the run has just been refused and tries again; empty when all goes well."""
     said = board().get(_trouble_key(run_id))
@@ -38,6 +44,25 @@ def trouble_of(run_id: int | str) -> str:
 def tell(run_id: int, trouble: str) -> None:
     """Show on the run's page what is being tried again."""
     board().set(_trouble_key(run_id), trouble, ex=TROUBLED)
+
+
+def rest(run_id: int, seconds: float, why: str) -> None:
+    """Have nobody begin anything of the run for so long, and say why on its page.
+
+    After `LONGEST_REST` it is tried again all the same: somebody may have added a key or raised a limit meanwhile.
+    """
+    whole = max(1, min(LONGEST_REST, math.ceil(seconds)))
+    board().set(_rest_key(run_id), why, ex=whole)
+    board().set(_trouble_key(run_id), why, ex=whole + TROUBLED)
+
+
+def wake(run_id: int) -> None:
+    """Somebody wants it to go on now."""
+    board().delete(_rest_key(run_id))
+
+
+def rests(run_id: int) -> bool:
+    return bool(board().exists(_rest_key(run_id)))
 
 
 def pullers_wanted(concurrency: int) -> int:

@@ -33,7 +33,7 @@ def has_work(*, run_id: int) -> bool:
     now = timezone.now()
     open_now = Q(not_before=None) | Q(not_before__lte=now)
     if Slot.objects.filter(open_now, run_id=run_id, state=Slot.State.PENDING).exists():
-        return True
+        return not pullers.rests(run_id)
     runs.finish_run(run=Run.objects.get(pk=run_id))
     return False
 

@@ -78,7 +78,7 @@ def _rows(project: Project, key: str) -> QuerySet[Any]:
     prompts = project.prompts.filter(archived=False)
     return {
         "corpus": project.corpora.all(),
-        "personas": project.personas.filter(archived=False),
+        "personas": project.personas.usable(),
         "endpoint": project.endpoints.all(),
         "tools": project.tools.filter(archived=False),
         **{f"{role}_prompt": prompts.filter(role=role) for role in PromptRole},

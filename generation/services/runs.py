@@ -16,7 +16,7 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Expected, Frozen
 from generation.models import Recipe, Run, Slot
 
-from . import document_casting
+from . import document_casting, pullers
 from .estimating import estimate_frozen, slots_of
 from .freezing import freeze
 
@@ -150,6 +150,7 @@ def resume_run(*, run: Run, user: User) -> None:
         raise Refused("Nothing is left to do in this run; “Retry failed” tries its failed conversations again.")
     among = [Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
     if _change_state(run, to=Run.State.RUNNING, among=among):
+        pullers.wake(run.pk)
         note(run, user, f"resumed the run “{run.name}”")
 
 

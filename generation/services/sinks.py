@@ -41,8 +41,9 @@ def _key(run_id: int) -> str:
 def trouble_of(run_id: int) -> str:
     """Why conversations of the run still wait for their sinks, as they last said; empty when they do not."""
     said = board().get(_key(run_id))
-    waits = isinstance(said, bytes) and Slot.objects.filter(run=run_id, delivered=False).exists()
-    return said.decode() if waits else ""
+    if not isinstance(said, bytes) or not Slot.objects.filter(run=run_id, delivered=False).exists():
+        return ""
+    return said.decode()
 
 
 def deliver(*, run_id: int) -> None:

@@ -23,7 +23,8 @@ from generation.adapters.speaking import Switchboard
 from generation.engine.calls import Calls
 from generation.engine.errors import EngineError
 from generation.engine.protocols import Brief, ChatRequest, Failed, Turn
-from generation.engine.providers import ClientPool, OpenAIEmbedder, RetryPolicy
+from generation.engine.providers import ClientPool, RetryPolicy
+from generation.engine.providers import embedder as embedder_of
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.engine.simulators import write_correspondent_prompt
 from generation.models import Endpoint, Run, Slot, Trial
@@ -125,7 +126,7 @@ async def _say_hello(model: Any) -> dict[str, Any]:
 
 
 async def _embed(switchboard: Switchboard, endpoint: Endpoint, pool: ClientPool) -> dict[str, Any]:
-    embedder = OpenAIEmbedder(pool, switchboard.server(endpoint.pk), endpoint.embedding_model, ONCE)
+    embedder = embedder_of(pool, switchboard.server(endpoint.pk), endpoint.embedding_model, ONCE)
     begun = time.perf_counter()
     (vector,) = await embedder.embed(["hello"])
     return {

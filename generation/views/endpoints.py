@@ -17,15 +17,19 @@ from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
-from generation.engine.providers.presets import PRESETS
+from generation.engine.providers.presets import Preset
 from generation.forms.endpoints import EndpointForm, KeyForm, KeyLimitsForm, price_formset, prices_of
+from generation.kinds import kinds
 from generation.models import Endpoint, Trial
 from generation.models.endpoints import OFFLINE
 from generation.services import endpoints, trials
 from generation.services.endpoint_keys import KeyStanding, standings
 from generation.tasks import run_trial
 
-KINDS = {key: kind for key, kind in PRESETS.items() if key != OFFLINE}
+
+def _kinds() -> dict[str, Preset]:
+    """Those that somebody can set up."""
+    return {key: kind for key, kind in kinds().items() if key != OFFLINE}
 
 
 @require_GET
@@ -39,15 +43,15 @@ def endpoint_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 def show_new(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     """The kinds of servers to choose from; with `?preset=` the form for one of them, filled with what is known of it."""
     preset = request.GET.get("preset", "")
-    if preset not in KINDS:
-        return render_page(request, "generation/endpoint_kinds.html", {"kinds": KINDS})
+    if preset not in _kinds():
+        return render_page(request, "generation/endpoint_kinds.html", {"kinds": _kinds()})
     return _page(request, EndpointForm(preset=preset), price_formset(None))
 
 
 @project_view(Role.OWNER)
 def save_new(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     preset = request.GET.get("preset", "")
-    if preset not in KINDS:
+    if preset not in _kinds():
         return redirect("generation:endpoint-new", project.slug)
     return _save(request, project, EndpointForm(request.POST, preset=preset), None)
 

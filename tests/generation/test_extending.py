@@ -20,6 +20,7 @@ from generation.engine.modifiers import WithRetrieval
 from generation.engine.protocols import Made, Speaker
 from generation.models import Run
 from generation.services import sinks
+from generation.services.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.engine.parts import Model
 from tests.factories import make_corpus
@@ -177,3 +178,35 @@ async def test_the_last_line_of_the_document_works_without_the_application(acme:
     assert isinstance(outcome, Made)
     assert outcome.verdict is not None
     assert outcome.verdict.overall == 1
+
+
+def test_an_added_provider_is_a_kind_of_endpoint_whose_models_speak_in_runs(
+    acme: Any, project: Project, corpus: Corpus, owner: User, teammate: User, client_of: Any
+) -> None:
+    new = reverse("generation:endpoint-new", args=[project.slug])
+    assert "Echo" in client_of(owner).get(new).content.decode()
+    fields = {"name": "Echoes", "chat_model": "echo-1", "timeout": "20", "key": "sk-secret-0001"}
+    prices = {"price-TOTAL_FORMS": "0", "price-INITIAL_FORMS": "0"}
+    assert client_of(teammate).post(f"{new}?preset=added:echo", fields | prices).status_code == 403
+    assert client_of(owner).post(f"{new}?preset=added:echo", fields | prices).status_code == 302
+    endpoint = project.endpoints.get(name="Echoes")
+
+    run = pulled(launched(project, endpoint=endpoint, corpus=corpus.pk, conversations=3, max_turns=1))
+    assert run.state == Run.State.DONE
+    for conversation in Conversation.objects.filter(batch=run.batch_id).with_head():
+        assert conversation.head.dialog.messages[1].content.startswith("Echo: ")
+
+
+def test_a_provider_that_is_no_longer_installed_stops_its_runs_in_a_sentence(
+    acme: Any, project: Project, corpus: Corpus, owner: User, client_of: Any, settings: Any
+) -> None:
+    values = {"name": "Echoes", "preset": "added:echo", "base_url": "", "chat_model": "echo-1", "timeout": 20}
+    endpoint = save_endpoint(project=project, user=owner, values=values)
+    settings.AFTERIMAGE_EXTENSIONS = {}
+    run = pulled(launched(project, endpoint=endpoint, corpus=corpus.pk))
+    assert (run.state, run.reason) == (
+        Run.State.FAILED,
+        "This installation has no models named “echo” (it has: none).",
+    )
+    page = client_of(owner).get(reverse("generation:endpoint-detail", args=[project.slug, endpoint.pk]))
+    assert page.status_code == 200

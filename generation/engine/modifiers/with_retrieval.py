@@ -9,7 +9,6 @@ from datasets.schema import Source
 from generation.engine import prompts
 from generation.engine.protocols import Brief, ModifiedPrompt, Retriever
 from generation.engine.retrievers import ask
-from generation.engine.retrievers import ask
 
 
 @dataclass(frozen=True, slots=True)

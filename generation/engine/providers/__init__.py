@@ -4,10 +4,12 @@
 with `Server(address, keys=KeyPool([Key("one", "sk-…"), Key("two", "sk-…", hourly_limit=100)]))` its keys take turns.
 """
 
+from generation.engine.errors import OutOfCalls
+
 from .chat import OpenAIChat
 from .dialect import Dialect
-from .embedder import OpenAIEmbedder
-from .keys import Key, KeyPool, KeyRing, KeyRules, OutOfCalls
+from .embedder import OpenAIEmbedder, embedder
+from .keys import Key, KeyPool, KeyRing, KeyRules
 from .limits import AdaptiveLimiter, Limited
 from .retrying import Retrying, RetryPolicy
 from .servers import ClientPool, Server
@@ -31,4 +33,5 @@ __all__ = [
     "RetryPolicy",
     "Retrying",
     "Server",
+    "embedder",
 ]

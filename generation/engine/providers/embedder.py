@@ -9,13 +9,27 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from generation.engine.errors import TransientError
+from generation.engine.errors import FatalError, TransientError
+from generation.engine.protocols import Embedder
 
 from .chat import post
 from .retrying import USUAL, RetryPolicy, retried
 from .servers import ClientPool, Server
 
 BATCH = 128
+
+
+def embedder(pool: ClientPool, server: Server, model: str, policy: RetryPolicy = USUAL) -> Embedder:
+    """The embedding model of that name: behind the server, or on this machine where that is the server.
+
+    Raises FatalError when this machine has no such model.
+    """
+    if server.local_models is None:
+        return OpenAIEmbedder(pool, server, model, policy)
+    if model not in server.local_models:
+        known = ", ".join(server.local_models) or "none"
+        raise FatalError(f"There is no embedding model “{model}” on this machine (there are: {known}).")
+    return pool.local(server.local_models[model])
 
 
 class OpenAIEmbedder:

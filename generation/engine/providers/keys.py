@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeVar
 
-from generation.engine.errors import EngineError, FatalError, TransientError
+from generation.engine.errors import EngineError, OutOfCalls, TransientError
 
 from .troubles import KeyRefused, Overloaded, RateLimited
 
@@ -79,14 +79,6 @@ class KeyRing(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-class OutOfCalls(FatalError):
-    """Every key has made the calls that its limits allow. `retry_after` seconds from now one may be used again."""
-
-    def __init__(self, message: str, *, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ class Preset:
     base_url: str
     help: str
     needs_key: bool = True
+    needs_address: bool = True
     chat_models: tuple[str, ...] = ()
     embedding_models: tuple[str, ...] = ()
     dialect: Dialect = field(default_factory=Dialect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -13,6 +14,7 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, Omit, Timeout
 from generation.engine.errors import FatalError
 
 from .dialect import Dialect
+from .local_embedder import LocalEmbedder
 
 if TYPE_CHECKING:
     from .keys import KeyRing
@@ -35,6 +37,8 @@ class Server:
     """Lends a key for each request, in place of `api_key`."""
     patience: float = 300.0
     """Seconds that a request may wait for a key."""
+    local_models: Mapping[str, str] | None = None
+    """For this machine itself: the embedding models that it has, by name, each with the folder or the name to load."""
 
 
 class ClientPool:
@@ -48,6 +52,7 @@ class ClientPool:
         self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
         self._dialects: dict[tuple[str, str], Dialect] = {}
         self._rings: set[KeyRing] = set()
+        self._local: dict[str, LocalEmbedder] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -61,6 +66,8 @@ class ClientPool:
             await client.close()
         for ring in self._rings:
             await ring.close()
+        for embedder in self._local.values():
+            await embedder.aclose()
 
     def client(self, server: Server) -> AsyncOpenAI:
         """The shared client. Raises FatalError when the address or the key cannot be one."""
@@ -69,6 +76,12 @@ class ClientPool:
         if client is None:
             client = self._clients[key] = _client(server)
         return client
+
+    def local(self, model: str) -> LocalEmbedder:
+        """The shared processes of a model of this machine; they end with the pool."""
+        if model not in self._local:
+            self._local[model] = LocalEmbedder(model)
+        return self._local[model]
 
     def keep(self, ring: KeyRing) -> None:
         """Have the ring closed with the pool."""

@@ -154,7 +154,8 @@ class ImprovementDesk:
     def _land(self, landings: Sequence[Landing]) -> None:
         landed = land_proposals(improvement=self.improvement, casts=self._casts, landings=landings)
         for landing in landings:
-            self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
+            if not _is_nobodys_fault(landing.outcome):
+                self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
         self._forget([landing.job for landing in landings])
         if landed.fatal:
             improvements.fail_improvement(improvement=self.improvement, reason=landed.fatal)
@@ -189,6 +190,11 @@ class ImprovementDesk:
         if now - self._renewed > RENEW_EVERY:
             self._renewed = now
             claims.renew_claims(improvement_id=self.improvement.pk, tokens=sorted(set(self._held.values())))
+
+
+def _is_nobodys_fault(outcome: Outcome) -> bool:
+    """Whether no model was asked, because there is nothing to mend by: any number of these in a row means nothing."""
+    return isinstance(outcome, Failed) and outcome.kind == "dialog" and not outcome.steps
 
 
 def commission_of(item: ImprovementItem) -> Commission:

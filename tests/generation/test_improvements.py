@@ -197,6 +197,15 @@ def test_a_conversation_with_nothing_to_mend_by_fails_by_itself(project: Project
     assert "Nobody has judged it" in item_of(improvement, unjudged).error
 
 
+def test_many_with_nothing_to_mend_do_not_stop_the_others(project: Project, server: Endpoint) -> None:
+    for _ in range(14):
+        make_conversation(project)
+    wanting = judged(project, batch=make_batch(project))
+    improvement = worked(ordered(project, endpoint=server, judge=False, concurrency=1))
+    assert (improvement.state, improvement.failed, improvement.made) == ("done", 14, 1)
+    assert item_of(improvement, wanting).state == "proposed"
+
+
 def test_a_refused_key_stops_it_with_a_reason_and_resuming_carries_it_on(
     project: Project, server: Endpoint, owner: User, model_server: RunningModelServer
 ) -> None:

@@ -12,7 +12,7 @@ Only `raw` is none for trainers: it holds every dialog as it is. `rows` holds wh
 
 from __future__ import annotations
 
-from . import messages, openai, raw, rows, sharegpt
+from . import alpaca, messages, openai, raw, rows, sharegpt
 from .contract import Format, Judged, Options, Rated, Skip
 from .jsonl import encode
 from .metadata import metadata
@@ -35,6 +35,18 @@ FORMATS: dict[str, Format] = {
         label="ShareGPT",
         description="“from: human” and “from: gpt”, as LLaMA-Factory and older trainers read it.",
         row=sharegpt.row,
+    ),
+    "llama_factory": Format(
+        label="LLaMA-Factory",
+        description="Instruction, input, output and the turns before as history.",
+        row=alpaca.llama_factory,
+        reads_trace=True,
+    ),
+    "alpaca": Format(
+        label="Alpaca",
+        description="Instruction, input and output, of conversations with one turn.",
+        row=alpaca.alpaca,
+        reads_trace=True,
     ),
     "rows": Format(
         label="Structured rows",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from datasets.schema import Dialog, Message, Score, Source, Step, ToolSpec, Trace
+from datasets.schema import Dialog, Message, Operation, Score, Source, Step, ToolSpec, Trace
 
 from . import raw
 from .contract import Judged, Options
@@ -130,7 +130,7 @@ def _read_afterimage(row: dict[str, Any]) -> Incoming:
         persona=row["persona"] if isinstance(row.get("persona"), str) else "",
         tools=tools or (),
         output=output,
-        trace=_trace(messages, row.get("instruction_context"), row.get("response_context")),
+        trace=_trace(messages, row),
     )
     return Incoming(dialog.model_copy(update={"extra": _lost(row, dialog, judged)}), judged)
 
@@ -155,20 +155,24 @@ def _without(row: dict[str, Any], keys: set[str]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in keys}
 
 
-def _trace(messages: tuple[Message, ...], asked: Any, given: Any) -> Trace:
+def _trace(messages: tuple[Message, ...], row: dict[str, Any]) -> Trace:
     """Which texts stood before whoever wrote what; of the calls themselves nothing is known."""
+    asked, given = row.get("instruction_context"), row.get("response_context")
+    metadata = row.get("metadata")
+    name = metadata.get("context_id") if isinstance(metadata, dict) else None
+    title = f"Imported context {name}"[:300] if isinstance(name, str) and name else "Imported context"
     steps = []
     if isinstance(asked, str) and asked and messages[0].role == "user":
-        steps.append(_step(0, asked, "instruction"))
+        steps.append(_step(0, asked, "instruction", title))
     if isinstance(given, str) and given:
         answers = [n for n, message in enumerate(messages) if message.role == "assistant"]
         repeated = answers if len(given) * len(answers) <= _REPEATED else answers[:1]
-        steps += [_step(n, given, "answer") for n in repeated]
+        steps += [_step(n, given, "answer", title) for n in repeated]
     return Trace(texts=("",) if steps else (), steps=tuple(steps))
 
 
-def _step(message: int, text: str, operation: Any) -> Step:
-    source = Source(passage=0, document=0, title="Imported context", text=text, start=0, end=len(text))
+def _step(message: int, text: str, operation: Operation, title: str) -> Step:
+    source = Source(passage=0, document=0, title=title, text=text, start=0, end=len(text))
     return Step(operation=operation, model="", request=(), reply=0, message=message, sources=(source,))
 
 

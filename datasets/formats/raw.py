@@ -58,6 +58,11 @@ def _said(message: Message, change: dict[str, Any] | None, options: Options) -> 
     return rebuilt | {"reasoning_content": None}
 
 
+def instruction_context(dialog: Dialog) -> str | None:
+    """The passages that the first question was written from, as one text."""
+    return _joined(_contexts(dialog)[0])
+
+
 def _beside(dialog: Dialog) -> Row:
     """Contexts are the passages that stood before the writers of the first question and of the answers."""
     asked, given = _contexts(dialog)

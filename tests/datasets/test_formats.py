@@ -25,7 +25,18 @@ def sharegpt_back(row: dict[str, Any]) -> list[tuple[str, str]]:
     return [("system", row["system"]), *said] if "system" in row else said
 
 
-BACK = {"messages": messages_back, "openai": messages_back, "sharegpt": sharegpt_back}
+def llama_factory_back(row: dict[str, Any]) -> list[tuple[str, str]]:
+    turns = [*row["history"], [row["instruction"], row["output"]]]
+    said = [(role, text) for turn in turns for role, text in zip(("user", "assistant"), turn, strict=True)]
+    return [("system", row["system"]), *said] if "system" in row else said
+
+
+BACK = {
+    "messages": messages_back,
+    "openai": messages_back,
+    "sharegpt": sharegpt_back,
+    "llama_factory": llama_factory_back,
+}
 every_format = pytest.mark.parametrize("name", BACK)
 
 
@@ -38,7 +49,7 @@ def dialog_of(*said: tuple[str, str], **fields: Any) -> Dialog:
 
 
 def test_every_format_can_be_read_back_here() -> None:
-    assert BACK.keys() | {"raw", "rows"} == FORMATS.keys() - PREFERENCES.keys()
+    assert BACK.keys() | {"raw", "rows", "alpaca"} == FORMATS.keys() - PREFERENCES.keys()
 
 
 @every_format
@@ -46,7 +57,10 @@ def test_a_row_holds_what_was_said_and_nothing_else(name: str) -> None:
     dialog = make_dialog("Hi?", "Hello.", "More?", "Yes: „ünï¢ødé“ \U0001f600.")
     row = json.loads(encode(row_of(name, dialog)))
     assert BACK[name](row) == [(message.role, message.content) for message in dialog.messages]
-    assert list(row) == [{"messages": "messages", "openai": "messages", "sharegpt": "conversations"}[name]]
+    assert list(row) == {
+        "sharegpt": ["conversations"],
+        "llama_factory": ["instruction", "input", "output", "history"],
+    }.get(name, ["messages"])
 
 
 def test_messages_are_role_and_content() -> None:
@@ -219,3 +233,35 @@ def test_a_raw_row_of_our_own_says_contexts_persona_and_what_the_judge_said() ->
 def test_a_raw_row_takes_what_no_template_takes() -> None:
     row = row_of("raw", dialog_of(("assistant", "Hello."), ("user", "")))
     assert [entry["role"] for entry in row["conversations"]] == ["assistant", "user"]
+
+
+# -- Alpaca and LLaMA-Factory ----------------------------------------------------------------------------------------------
+
+
+def test_llama_factory_has_the_last_turn_and_those_before_as_history() -> None:
+    row = row_of("llama_factory", make_dialog("Hi?", "Hello.", "More?", "Yes."), WITH_SYSTEM)
+    assert row == {
+        "instruction": "More?",
+        "input": "",
+        "output": "Yes.",
+        "history": [["Hi?", "Hello."]],
+        "system": "You are a helpful expert.",
+    }
+
+
+def test_alpaca_holds_one_turn_and_the_text_that_its_question_was_written_from() -> None:
+    step = Step(
+        operation="instruction", model="m", request=(), reply=0, message=0, sources=(make_source(text="Hold it."),)
+    )
+    dialog = make_dialog("Hi?", "Hello.", trace=Trace(texts=("x",), steps=(step,)))
+    assert row_of("alpaca", dialog) == {"instruction": "Hi?", "input": "Hold it.", "output": "Hello."}
+    several = row_of("alpaca", make_dialog("Hi?", "Hello.", "More?", "Yes."))
+    assert isinstance(several, Skip)
+    assert "several turns" in several.reason
+
+
+@pytest.mark.parametrize("name", ["alpaca", "llama_factory"])
+def test_formats_without_a_place_for_functions_leave_such_dialogs_out(name: str) -> None:
+    row = row_of(name, CALLING)
+    assert isinstance(row, Skip)
+    assert "functions" in row.reason

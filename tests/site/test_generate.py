@@ -137,15 +137,15 @@ def test_a_config_is_carried_out_as_it_is(
         documents={"path": "manual"},
         context={"num_random_contexts": 1, "n_instructions": 2},
         generation={"num_dialogs": 4, "max_turns": 2},
-        output={"path": "rows.jsonl", "export": {"formats": ["sharegpt", "messages", "alpaca"], "output_dir": "more"}},
+        output={"path": "rows.jsonl", "export": {"formats": ["sharegpt", "oumi", "alpaka"], "output_dir": "more"}},
     )
     _, said = follow(config)
     made = rows(tmp_path / "rows.jsonl")
     assert len(made) == 4
     assert list(made[0]) == ["conversations", "metadata", "instruction_context", "response_context", "persona"]
     assert made[0]["response_context"]
-    assert [len(rows(tmp_path / "more" / f"rows_{name}.jsonl")) for name in ("sharegpt", "messages")] == [4, 4]
-    assert "there is no “alpaca” here" in said
+    assert [len(rows(tmp_path / "more" / f"rows_{name}.jsonl")) for name in ("sharegpt", "oumi")] == [4, 4]
+    assert "there is no “alpaka” here" in said
     run = Run.objects.get()
     assert (run.spec["conversations"], run.spec["concurrency"], run.offline) == (4, 8, False)
     endpoint = Endpoint.objects.get(base_url=model_server.base_url)

@@ -22,6 +22,7 @@ from .afterimage_config import Config
 
 LONGEST = 100_000
 LONGEST_PROMPT = 50_000
+MOST_PARTS = 20_000
 MOST = 10_000
 """Conversations of a run that only rules end: each is planned before the first one is made."""
 KEYS = {
@@ -77,9 +78,21 @@ def _parsed(text: str) -> dict[str, Any]:
         place = getattr(error, "problem_mark", None)
         where = f" (line {place.line + 1})" if place else ""
         raise Wrong(f"This cannot be read as YAML{where}: check its indents and quotation marks.") from error
+    if _is_larger(value, MOST_PARTS):
+        raise Wrong("It is too large once its aliases are filled in: write it out in fewer words.")
     if not isinstance(value, dict):
         raise Wrong("A config has sections such as “respondent:” and “generation:”: this has none.")
     return {str(key): section for key, section in value.items()}
+
+
+def _is_larger(value: Any, parts: int) -> bool:
+    """Whether a value has more than so many parts. A small text can grow without end by its aliases."""
+    waiting, seen = [value], 0
+    while waiting and seen <= parts:
+        one = waiting.pop()
+        seen += 1
+        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
+    return seen > parts
 
 
 def _prompt(respondent: said.Respondent, base_dir: Path | None) -> str:

@@ -362,3 +362,15 @@ def test_programs_of_others_import_nothing(project: Project, annotator: User, st
         assert program.upload(path, file=file_of(messages_row())).status_code == upload
         assert program.call("GET", path).status_code == read
     assert not Import.objects.exists()
+
+
+def test_an_upload_too_large_for_memory_is_read_from_the_disk(
+    project: Project, curator: Client, settings: Settings
+) -> None:
+    settings.FILE_UPLOAD_MAX_MEMORY_SIZE = 100
+    answer = curator.post(url(project, "import-list"), {"file": file_of(FULL, messages_row(), FULL)})
+    assert answer.status_code == 302
+    row = Import.objects.get()
+    assert row.size == row.file.size
+    tasks.carry_on_import(imports.start_import(row=row, actor=row.created_by).pk)
+    assert project.conversations.count() == 2

@@ -188,6 +188,16 @@ def test_what_is_no_config_is_refused(text: str, sentence: str) -> None:
     assert any(sentence in one for one in wrong(text))
 
 
+def test_aliases_may_be_used_but_not_to_grow_without_end() -> None:
+    config = read_config("skill:\n  a: &text You help.\nrespondent:\n  system_prompt: *text", None)
+    assert config.respondent.system_prompt == "You help."
+    levels = "\n".join(f"  l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]" for n in range(1, 10))
+    assert (
+        "too large once its aliases" in wrong(f"skill:\n  l0: &l0 [1]\n{levels}\nrespondent: {{system_prompt: x}}")[0]
+    )
+    assert "too large once its aliases" in wrong("skill: &a {b: *a}\nrespondent: {system_prompt: x}")[0]
+
+
 def test_a_prompt_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     [sentence] = wrong(text_of(respondent={"system_prompt_file": "nowhere.txt"}), tmp_path)
     assert f"{tmp_path}/nowhere.txt (No such file" in sentence

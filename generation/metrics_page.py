@@ -29,11 +29,13 @@ from generation.services.metrics import (
 )
 
 KINDS = {
-    "transient": "Passing: server, network or limits",
-    "dialog": "This conversation alone",
-    "fatal": "For a person to mend",
+    "transient": "Server or network",
+    "dialog": "The conversation",
+    "fatal": "Needs a person",
 }
 """`error_kind` of slots, in words."""
+WEEK = 8
+"""Days of which each has a bar; more of them are a line."""
 
 percent = partial(amount, unit="%")
 seconds = partial(amount, unit="s")
@@ -190,7 +192,7 @@ def _of_calls(metrics: Metrics) -> list[SafeString]:
         "Prompt": lambda one: one.prompt, "Reply": lambda one: one.completion, "Both": lambda one: one.tokens,
     }  # fmt: skip
     mean = {name: series(by_time, scope, _mean_of(measure)) for name, measure in tokens.items()}
-    total = {name: series(by_time, scope, _total_of(tokens[name])) for name in ("Prompt", "Reply")}
+    total = {name: series(by_time, scope, _total_of(tokens[name]), nothing=0) for name in ("Prompt", "Reply")}
     latency = {at: together(one.latency for one in ones) for at, ones in by_time.items()}
     tries = series(by_time, scope, lambda ones: sum(one.tries for one in ones) / sum(one.calls for one in ones))
     return [
@@ -214,14 +216,16 @@ def _of_money(metrics: Metrics) -> list[SafeString]:
     if not metrics.money:
         return []
     scope, by_time = metrics.scope, metrics.by(lambda group: group.at)
-    spent = series(by_time, scope, lambda ones: float(sum(one.money for one in ones)))
+    spent = series(by_time, scope, lambda ones: float(sum(one.money for one in ones)), nothing=0)
     models = metrics.by(lambda group: group.model)
     by_model = {model: float(sum(one.money for one in ones)) for model, ones in models.items()}
-    figures = [charts.donut("By model", by_model, form=dollars)]
-    if scope.step < timedelta(days=1):
-        figures.append(charts.lines("Over time", {"Spent": spent}, form=dollars, tones=["accent"]))
+    name = "A day" if scope.step == timedelta(days=1) else "Over time"
+    figures = [
+        charts.donut("By model", by_model, form=dollars),
+        charts.lines(name, {"Spent": spent}, form=dollars, tones=["accent"]),
+    ]
     days = money_by_day(metrics)
-    if len(days) > 1:
+    if 1 < len(days) <= WEEK:
         newest = [(f"{day:%a %d %b}", float(money)) for day, money in reversed(days.items())]
         figures.append(charts.bars("A day", newest, form=dollars, tone="accent"))
     return figures

@@ -24,8 +24,7 @@ class RuleForm(forms.ModelForm):
     def __init__(self, data: Any = None, *, instance: AlertRule, share: bool, without: tuple[str, ...] = ()) -> None:
         super().__init__(data, instance=instance, prefix=instance.kind)
         self.share = share
-        if share:
-            self.initial["threshold"] = round(PERCENT * instance.threshold, 6)
+        self.initial["threshold"] = f"{instance.threshold * (PERCENT if share else 1):.10g}"
         for name in without:
             del self.fields[name]
         for name, field in self.fields.items():

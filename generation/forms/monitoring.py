@@ -26,7 +26,9 @@ class MonitoringForm(forms.Form):
     span = forms.ChoiceField(choices=list(NAMES.items()), required=False, initial="day")
     run = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Run")
     endpoint = forms.TypedChoiceField(required=False, coerce=int, empty_value=None, label="Endpoint")
-    model = forms.CharField(max_length=150, required=False, label="Model")
+    model = forms.CharField(
+        max_length=150, required=False, label="Model", widget=forms.TextInput(attrs={"type": "search"})
+    )
 
     def __init__(self, project: Project, data: Any) -> None:
         super().__init__(data)
@@ -37,7 +39,12 @@ class MonitoringForm(forms.Form):
         self.fields["run"].choices = [("", "Any run"), *((pk, f"{name} ({pk})") for pk, name in runs)]
         endpoints = project.endpoints.values_list("pk", "name")
         self.fields["endpoint"].choices = [("", "Any endpoint"), *endpoints]
-        self.fields["model"].widget.attrs |= {"list": "models", "placeholder": "Any model", "autocomplete": "off"}
+        self.fields["model"].widget.attrs |= {
+            "type": "search",
+            "list": "models",
+            "placeholder": "Any model",
+            "autocomplete": "off",
+        }
         for name in ("run", "endpoint", "model"):
             self.fields[name].widget.attrs["aria-label"] = self.fields[name].label
 

@@ -139,13 +139,18 @@ class Outcomes:
         return self.done / ended if ended else None
 
     @property
+    def mistakes(self) -> int:
+        """Attempts that failed."""
+        return self.errors.total()
+
+    @property
     def attempts(self) -> int:
-        return self.done + self.errors.total()
+        return self.done + self.mistakes
 
     @property
     def error_rate(self) -> float | None:
         """Among attempts, not among errors: one error in a hundred attempts is 1 %."""
-        return self.errors.total() / self.attempts if self.attempts else None
+        return self.mistakes / self.attempts if self.attempts else None
 
     def __add__(self, other: Outcomes) -> Outcomes:
         return Outcomes(
@@ -285,7 +290,10 @@ def runs_in(scope: Scope, limit: int = 20) -> list[RunShare]:
     ended: dict[int, Outcomes] = {}
     for pk, *row in [] if scope.is_of_some_calls else _rows(sql.outcomes_by_run(scope), scope, runs=list(runs)):
         ended[pk] = ended.get(pk, Outcomes()) + _outcome(row)
-    return [RunShare(runs.get(pk), *numbers, ended.get(pk, Outcomes())) for pk, *numbers in used]
+    return [
+        RunShare(runs.get(pk), calls, prompt, completion, money, ended.get(pk, Outcomes()))
+        for pk, calls, prompt, completion, money in used
+    ]
 
 
 def money_by_day(metrics: Metrics) -> dict[date, Decimal]:
@@ -305,10 +313,15 @@ def _rows(query: str, scope: Scope, **more: Any) -> list[tuple[Any, ...]]:
         return cursor.fetchall()
 
 
-def _measure(count: int, total: Any, low: Any, high: Any, unit: float = 1) -> Measure:
+def _measure(count: int, total: Any, low: Any, high: Any, *, unit: float = 1) -> Measure:
     if not count:
         return Measure()
     return Measure(count, float(total) / unit, float(low) / unit, float(high) / unit)
+
+
+def _in_seconds(count: int, total: Any, low: Any, high: Any) -> Measure:
+    """Of milliseconds."""
+    return _measure(count, total, low, high, unit=1000)
 
 
 def _group(row: tuple[Any, ...]) -> CallGroup:
@@ -317,7 +330,7 @@ def _group(row: tuple[Any, ...]) -> CallGroup:
     return CallGroup(
         at, endpoint, operation, model, calls, tries, retried, money,
         _measure(calls, *prompt), _measure(calls, *completion), _measure(calls, *tokens),
-        _measure(calls, *latency, unit=1000),
+        _in_seconds(calls, *latency),
     )  # fmt: skip
 
 
@@ -327,7 +340,7 @@ def _generation(scope: Scope) -> tuple[dict[datetime, Measure], list[int]]:
         if at is None:
             durations[bar] = measured[0]
         else:
-            by_time[at] = _measure(*measured, unit=1000)
+            by_time[at] = _in_seconds(*measured)
     return by_time, durations if by_time else []
 
 
@@ -354,6 +367,8 @@ def _judged(scope: Scope, every: int) -> dict[datetime, Judged]:
     return found
 
 
-def series(by_time: Mapping[datetime, Any], scope: Scope, value: Callable[[Any], float | None]) -> list[Any]:
-    """(time, value) for every point of the scope, oldest first; None where there is nothing."""
-    return [(at, value(by_time[at]) if at in by_time else None) for at in scope.points()]
+def series(
+    by_time: Mapping[datetime, Any], scope: Scope, value: Callable[[Any], float | None], *, nothing: float | None = None
+) -> list[tuple[datetime, float | None]]:
+    """(time, value) for every point of the scope, oldest first; `nothing` where there are no rows."""
+    return [(at, value(by_time[at]) if at in by_time else nothing) for at in scope.points()]

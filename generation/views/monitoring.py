@@ -36,7 +36,7 @@ def run_metrics(request: HtmxHttpRequest, project: Project, run: int) -> HttpRes
 def monitoring(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     """The last hour, day, week or month of a project; of one run, endpoint or model if the address names them."""
     form = MonitoringForm(project, request.GET)
-    context: dict[str, Any] = {"form": form, "spans": NAMES}
+    context: dict[str, Any] = {"form": form, "spans": NAMES, "section": "quality"}
     if not form.is_valid():
         return render_page(request, "generation/metrics_project.html", context, fragment="body", status=422)
     scope = _scope(project, form)

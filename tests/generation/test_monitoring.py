@@ -302,4 +302,4 @@ def test_a_slot_of_another_kind_of_error_is_named_by_its_kind(
 ) -> None:
     run = watched(project, done=1)
     ended(run, 1, failed=True, kind="transient")
-    assert "Passing: server, network or limits" in page(client_of(owner), "run-metrics", project.slug, run.pk)
+    assert "Server or network" in page(client_of(owner), "run-metrics", project.slug, run.pk)

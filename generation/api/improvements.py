@@ -148,24 +148,6 @@ def get_improvement(request: ApiRequest, project: str, improvement: int) -> Impr
     return get_object_or_404(project_for(request.auth, project).improvements, pk=improvement)
 
 
-@router.post(IMPROVEMENT + "/{change}", response=ImprovementOut)
-def steer_improvement(
-    request: ApiRequest, project: str, improvement: int, change: Literal["cancel", "resume", "retry", "accept-better"]
-) -> Improvement:
-    """`cancel`: stop for good, `resume`: go on after a failure, `retry`: try the failed ones again, `accept-better`:
-    accept every proposal that scores higher than what it replaces. Needs the role of curator.
-    """
-    row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).improvements, pk=improvement)
-    if change == "accept-better":
-        if proposals.accept_better(improvement=row, user=request.auth, seconds=HEAD_START):
-            raise Refused("Many are accepted, and there are more: ask again.")
-        return row
-    ACTIONS[change](improvement=row, user=request.auth)
-    if row.is_active:
-        enqueue(call_to_improve, row.pk)
-    return row
-
-
 @router.get(PROPOSALS, response=Page[ProposalOut])
 def list_proposals(request: ApiRequest, project: str, improvement: int, place: Query[Place]) -> dict[str, Any]:
     """The conversations of an improvement, each with its proposal if there is one."""
@@ -195,6 +177,24 @@ def decline_proposal(request: ApiRequest, project: str, improvement: int, propos
     item = _item(project_for(request.auth, project, Role.CURATOR), improvement, proposal)
     proposals.decline_proposal(item=item, user=request.auth)
     return _item(item.improvement.project, improvement, proposal)
+
+
+@router.post(IMPROVEMENT + "/{change}", response=ImprovementOut)
+def steer_improvement(
+    request: ApiRequest, project: str, improvement: int, change: Literal["cancel", "resume", "retry", "accept-better"]
+) -> Improvement:
+    """`cancel`: stop for good, `resume`: go on after a failure, `retry`: try the failed ones again, `accept-better`:
+    accept every proposal that scores higher than what it replaces. Needs the role of curator.
+    """
+    row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).improvements, pk=improvement)
+    if change == "accept-better":
+        if proposals.accept_better(improvement=row, user=request.auth, seconds=HEAD_START):
+            raise Refused("Many are accepted, and there are more: ask again.")
+        return row
+    ACTIONS[change](improvement=row, user=request.auth)
+    if row.is_active:
+        enqueue(call_to_improve, row.pk)
+    return row
 
 
 def _item(project: Project, improvement: int, pk: int) -> ImprovementItem:

@@ -7,16 +7,21 @@ from typing import Any
 import pytest
 from django.core.files.base import ContentFile
 from django.http import HttpResponse
+from django.utils import timezone
 
 from afterimage_web.api import api
 from datasets.filters import ConversationFilter
-from datasets.models import Export, Persona, Project, Prompt, Role, User
+from datasets.models import Export, Persona, Project, Prompt, Report, Role, User
 from datasets.services.conversations import add_label, add_note
+from datasets.services.criteria import save_criterion
 from datasets.services.exports import Options, start_export, write_export
 from datasets.services.imports import store_import
 from datasets.services.personas import save_persona
+from datasets.services.reports import make_report, start_report
 from datasets.services.tools import save_tool
 from generation.engine.recipe import Recipe
+from generation.models import Alert, AlertRule
+from generation.services.alert_rules import rules_of
 from generation.services.runs import start_run
 from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_conversation, make_user
@@ -34,12 +39,17 @@ OPERATIONS = [
 ]
 READING = [name for name, method, _ in OPERATIONS if method == "GET"]
 WRITING = [name for name, method, _ in OPERATIONS if method != "GET"]
-REVIEWING = {"review_conversation", "label_conversation", "unlabel_conversation", "note_conversation"}
+REVIEWING = {
+    "review_conversation", "label_conversation", "unlabel_conversation", "note_conversation", "acknowledge_alert",
+}  # fmt: skip
 
 
 def talk() -> ContentFile:
     """A file of one conversation."""
     return ContentFile(b'{"messages": [{"role": "user", "content": "Hi"}]}', name="talk.jsonl")
+
+
+TONE = {"name": "Tone", "description": "Warm and brief."}
 
 
 class World:
@@ -76,6 +86,10 @@ class World:
             "step": "cancel",
             "tool": save_tool(project=project, name="weather", description="", parameters={}, actor=owner).pk,
             "number": store_import(project=project, file=talk(), actor=owner).pk,
+            "criterion": save_criterion(project=project, **TONE, weight=1, needs_passages=False).pk,
+            "report": self._report(project, owner).pk,
+            "rule": (rule := rules_of(project)[0]).pk,
+            "alert": self._alert(rule).pk,
         }
         self.bodies: dict[str, Any] = {
             "start_improvement": {"how": improvement.improvement.spec},
@@ -91,6 +105,9 @@ class World:
             "note_conversation": {"text": "New."},
             "create_export": {},
             "create_tool": {"name": "new"},
+            "create_criterion": TONE | {"name": "New"},
+            "save_criterion_again": TONE,
+            "create_report": {},
             "save_recipe": {"name": "New", "recipe": recipe},
             "import_from_text": {"text": "- description: Works by day."},
             "accept_personas": {},
@@ -98,8 +115,20 @@ class World:
             "grow_personas_from_documents": growth,
             "estimate_persona_growth": growth,
             "launch_run": {"recipe": recipe},
+            "change_alert_rule": {"threshold": 0.5},
             "estimate_run": {"recipe": recipe},
         }
+
+    @staticmethod
+    def _alert(rule: AlertRule) -> Alert:
+        now = {"began": timezone.now(), "last_seen": timezone.now()}
+        return Alert.objects.create(project=rule.project, rule=rule, severity="error", value=1, sentence="So.", **now)
+
+    @staticmethod
+    def _report(project: Project, owner: User) -> Report:
+        report = start_report(project=project, actor=owner, filter=ConversationFilter())
+        make_report(report_id=report.pk)
+        return report
 
     @staticmethod
     def _export(project: Project, owner: User) -> Export:

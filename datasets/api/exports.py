@@ -35,7 +35,8 @@ class StrictFilter(ConversationFilter):
 class ExportOptions(Body):
     system_prompt: bool = Field(default=False, description="Write the system prompt as the first message.")
     reasoning: bool = Field(
-        default=False, description="Write what the assistant thought, in `messages` and `raw`; `sharegpt` cannot hold it."
+        default=False,
+        description="Write what the assistant thought, in `messages` and `raw`; `sharegpt` cannot hold it.",
     )
     metadata: bool = Field(default=False, description="Write ids, status, labels, scores and models beside each row.")
     min_gap: float = Field(

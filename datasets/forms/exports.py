@@ -26,8 +26,8 @@ class ExportForm(ConversationFilterForm):
     reasoning = forms.BooleanField(
         required=False,
         label="Reasoning",
-        help_text="What the assistant thought before it answered, where the format can hold it: Messages and "
-        "AfterImage rows.",
+        help_text="What the assistant thought before it answered, where the format can hold it: Messages, "
+        "structured rows and AfterImage rows.",
     )
     min_gap = forms.FloatField(
         required=False,

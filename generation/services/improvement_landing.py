@@ -32,7 +32,7 @@ def land_proposals(*, improvement: Improvement, casts: Casts, landings: Sequence
     conversations = locked([item.conversation_id for item, _ in kept])
     landed = Landed()
     made = [(item, outcome) for item, outcome in kept if isinstance(outcome, Made)]
-    _propose(made, conversations)
+    _propose(made, conversations, label=" ".join(improvement.spec["instruction"].split())[:60])
     for item, outcome in kept:
         if isinstance(outcome, Failed):
             _fail(item, outcome, landed)
@@ -48,13 +48,15 @@ def _held(jobs: Sequence[Job]) -> dict[int, ImprovementItem]:
     return {item.pk: item for item in rows if str(item.lease_token) == tokens[item.pk]}
 
 
-def _propose(made: Sequence[tuple[ImprovementItem, Made]], conversations: Mapping[int, Conversation]) -> None:
+def _propose(
+    made: Sequence[tuple[ImprovementItem, Made]], conversations: Mapping[int, Conversation], label: str
+) -> None:
     """A version for each, beside the one that counts, with its judgement; and that of the base, if it had none."""
     if not made:
         return
     versions = add_proposals(
         [
-            Proposed(item.conversation_id, item.base_id, outcome.attempts[-1].dialog, Origin.IMPROVED)
+            Proposed(item.conversation_id, item.base_id, outcome.attempts[-1].dialog, Origin.IMPROVED, label)
             for item, outcome in made
         ]
     )

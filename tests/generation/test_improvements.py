@@ -61,7 +61,7 @@ def test_a_proposal_is_a_judged_version_beside_the_one_that_counts(
     assert (item.state, item.proposal.number, item.proposal.origin, item.proposal.parent_id) == (
         "proposed", 2, "improved", head,
     )  # fmt: skip
-    assert item.before == 0.4
+    assert (item.before, item.proposal.label) == (0.4, "Name the fuse.")
     assert item.after == item.proposal.judgements.get().overall is not None
     assert [message["role"] for message in item.proposal.messages] == ["user", "assistant"] * 2
     assert item.proposal.messages[0] == row.head.messages[0]

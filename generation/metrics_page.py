@@ -23,6 +23,7 @@ from generation.services.metrics import (
     Measure,
     Metrics,
     Outcomes,
+    measures_of,
     money_by_day,
     series,
     together,
@@ -40,6 +41,18 @@ WEEK = 8
 percent = partial(amount, unit="%")
 seconds = partial(amount, unit="s")
 dollars = partial(amount, unit="USD")
+
+SCORE = "evaluation_score_"
+MEASURES: dict[str, tuple[str, Callable[[float], str]]] = {
+    "generation_time": ("Generation of a conversation", seconds),
+    "conversation_length": ("Turns a conversation", plain),
+    "call_time": ("Time a call", seconds),
+    "prompt_token_count": ("Prompt tokens a call", plain),
+    "completion_token_count": ("Reply tokens a call", plain),
+    "total_token_count": ("Tokens a call", plain),
+    "evaluation_time": ("Time of a judge's call", seconds),
+}
+"""What `measures_of` names, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,24 +115,14 @@ def usage_of(metrics: Metrics, endpoints: Mapping[int, str]) -> list[Usage]:
 
 
 def _rows(metrics: Metrics) -> Iterable[Row]:
-    plain_row, seconds_row = partial(_row, form=plain), partial(_row, form=seconds)
-    if not metrics.scope.is_of_some_calls:
-        yield seconds_row("Generation of a conversation", together(metrics.generation.values()))
-        yield plain_row("Turns a conversation", metrics.ended.turns)
-    yield seconds_row("Time a call", metrics.of_calls(lambda group: group.latency))
-    yield plain_row("Prompt tokens a call", metrics.of_calls(lambda group: group.prompt))
-    yield plain_row("Reply tokens a call", metrics.of_calls(lambda group: group.completion))
-    yield plain_row("Tokens a call", metrics.of_calls(lambda group: group.tokens))
-    if metrics.judging.count:
-        yield seconds_row("Time of a judge's call", metrics.judging)
-    for name in ["", *metrics.criteria]:
-        if score := metrics.judgements.scores.get(name):
-            yield _row(f"Score: {_criterion(name)}", score, form=lambda value: f"{value:.2f}")
+    for name, measure in measures_of(metrics).items():
+        title, form = MEASURES.get(name) or (f"Score: {name.removeprefix(SCORE).replace('_', ' ')}", _score_text)
+        said = ["–" if value is None else form(value) for value in (measure.mean, measure.low, measure.high)]
+        yield Row(title, measure.count, *said)
 
 
-def _row(name: str, measure: Measure, *, form: Callable[[float], str]) -> Row:
-    said = ["–" if value is None else form(value) for value in (measure.mean, measure.low, measure.high)]
-    return Row(name, measure.count, *said)
+def _score_text(value: float) -> str:
+    return f"{value:.2f}"
 
 
 def _rate(value: float | None) -> str:
@@ -237,7 +240,7 @@ def _of_evaluation(metrics: Metrics) -> list[SafeString]:
     judging = metrics.by(lambda group: group.at if group.operation == JUDGING else None)
     times = {at: together(one.latency for one in ones) for at, ones in judging.items() if at is not None}
     return [
-        charts.lines("Scores", scores, form=lambda value: f"{value:.2f}", top=1),
+        charts.lines("Scores", scores, form=_score_text, top=1),
         _extremes("Seconds a judge's call", times, metrics),
         charts.lines(
             "Judgements that failed", {"Failed": series(judged, scope, lambda one: one.error_rate)},

@@ -265,4 +265,10 @@
   };
   on("DOMContentLoaded", settle);
   on("htmx:load", settle);
+
+  // The numbers under a chart stay open when a poll brings the chart anew.
+  const caption = (details) => details.closest("figure").querySelector("figcaption").textContent;
+  let opened = new Set();
+  on("htmx:beforeSwap", () => { opened = new Set(all("figure details[open]").map(caption)); });
+  on("htmx:load", () => { for (const details of all("figure details")) details.open ||= opened.has(caption(details)); });
 })();

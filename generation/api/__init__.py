@@ -2,8 +2,9 @@
 
 from ninja import Router
 
-from . import embeddings, endpoints, improvements, personas, recipes, runs
+from . import embeddings, endpoints, improvements, monitoring, personas, recipes, runs
 
 router = Router()
-for room in (embeddings.router, endpoints.router, improvements.router, personas.router, recipes.router, runs.router):
-    router.add_router("", room)
+# Monitoring before runs, whose actions have any name.
+for room in (embeddings, endpoints, improvements, monitoring, personas, recipes, runs):
+    router.add_router("", room.router)

@@ -283,6 +283,22 @@ class RunShare:
         return self.prompt + self.completion
 
 
+def measures_of(metrics: Metrics) -> dict[str, Measure]:
+    """By their names; those that a scope says nothing of are missing. Times are in seconds."""
+    found = {
+        "generation_time": together(metrics.generation.values()),
+        "conversation_length": metrics.ended.turns,
+        "call_time": metrics.of_calls(lambda group: group.latency),
+        "prompt_token_count": metrics.of_calls(lambda group: group.prompt),
+        "completion_token_count": metrics.of_calls(lambda group: group.completion),
+        "total_token_count": metrics.of_calls(lambda group: group.tokens),
+        "evaluation_time": metrics.judging,
+    }
+    scores = metrics.judgements.scores
+    found |= {f"evaluation_score_{name or 'overall'}": scores[name] for name in sorted(scores)}
+    return {name: measure for name, measure in found.items() if measure.count}
+
+
 def runs_in(scope: Scope, limit: int = 20) -> list[RunShare]:
     """Those that used the most, by money and then by tokens."""
     used = _rows(sql.calls_by_run(scope), scope, limit=limit)

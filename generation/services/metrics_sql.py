@@ -18,7 +18,8 @@ class Bounds(Protocol):
 
 def _calls_of(scope: Bounds) -> str:
     parts = [
-        "run_id = %(run)s" if scope.run is not None else "project_id = %(project)s",
+        "project_id = %(project)s",
+        "run_id = %(run)s" if scope.run is not None else "",
         "created >= %(since)s AND created < %(until)s",
         "endpoint_id = %(endpoint)s" if scope.endpoint is not None else "",
         "model = %(model)s" if scope.model else "",
@@ -28,13 +29,15 @@ def _calls_of(scope: Bounds) -> str:
 
 def _slots_of(scope: Bounds) -> str:
     """Slots whose last attempt has ended, in the words of the index `slot_ended`."""
-    of = "slot.run_id = %(run)s"
-    if scope.run is None:
-        of = "slot.run_id IN (SELECT id FROM generation_run WHERE project_id = %(project)s)"
-    return (
-        f"{of} AND slot.updated >= %(since)s AND slot.updated < %(until)s "
-        "AND (slot.state = 'done' OR slot.error_kind <> '') AND slot.state <> 'cancelled'"
+    runs = (
+        "SELECT id FROM generation_run WHERE project_id = %(project)s"  # whoever names a run of another one sees none
     )
+    parts = [
+        f"slot.run_id IN ({runs} AND id = %(run)s)" if scope.run is not None else f"slot.run_id IN ({runs})",
+        "slot.updated >= %(since)s AND slot.updated < %(until)s",
+        "(slot.state = 'done' OR slot.error_kind <> '') AND slot.state <> 'cancelled'",
+    ]
+    return " AND ".join(parts)
 
 
 # A time at a time: grouped by an expression of `created`, a million calls would be sorted on the disk, because the planner

@@ -18,6 +18,7 @@ from datasets.models import Project, User
 from generation.models import Alert, AlertRule, Call, Run
 from generation.services import alerts
 from generation.tasks import look_for_alerts
+from tests.api_program import Program
 from tests.generation.runs import launched
 from tests.generation.watched import called, ended, judged, later, rule, watched
 
@@ -343,6 +344,22 @@ def test_each_role_does_what_it_may_and_strangers_nothing(
     for name, more, data, as_owner, as_curator, as_annotator in may:
         for user, status in ((owner, as_owner), (teammate, as_curator), (annotator, as_annotator), (stranger, 404)):
             assert client_of(user).post(at(project, name, *more), data).status_code == status, (name, user)
+
+
+def test_programs_read_alerts_change_rules_and_acknowledge(project: Project, owner: User) -> None:
+    watched(project, failed=6)
+    look_for_alerts()
+    program = Program.of(owner)
+    alert = program.get(f"/projects/{project.slug}/alerts")["items"][0]
+    assert (alert["kind"], alert["ended"], alert["acknowledged"]) == ("high_error_rate", None, None)
+    assert program.post(f"/projects/{project.slug}/alerts/{alert['id']}/acknowledge")["acknowledged"]
+    rules = {one["kind"]: one for one in program.get(f"/projects/{project.slug}/alert-rules")}
+    assert rules["long_conversations"]["active"] is False
+    path = f"/projects/{project.slug}/alert-rules/{rules['low_success_rate']['id']}"
+    assert program.call("PATCH", path, {"threshold": 0.5, "active": False}).status_code == 200
+    assert (rule(project, "low_success_rate").threshold, rule(project, "low_success_rate").window) == (0.5, 5)
+    assert Kind.LOW_SUCCESS_RATE not in standing(project)
+    assert program.call("PATCH", path, {"window": 0}).status_code == 422
 
 
 def test_nobody_acknowledges_an_alert_of_another_project(project: Project, stranger: User, client_of: ClientOf) -> None:

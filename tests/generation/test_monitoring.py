@@ -19,6 +19,7 @@ from datasets.models import Project, User
 from generation.models import Call, Endpoint, Run
 from generation.services import metrics
 from generation.services.metrics import Metrics
+from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.runs import launched
 from tests.generation.watched import called, ended, judged, watched
@@ -258,6 +259,28 @@ def test_a_page_of_metrics_asks_as_many_questions_whatever_there_is(
         for number in range(20):
             called(run, model=f"model-{number}")
     assert counts[0] == counts[1]
+
+
+# -- for programs -------------------------------------------------------------------------------------------------------
+
+
+def test_programs_read_metrics_of_a_project_and_of_a_run(project: Project, owner: User) -> None:
+    run = watched(project, done=3, failed=1)
+    judged(run, 0, overall=0.5, grounding=0.25)
+    program = Program.of(owner)
+    for path in ("metrics?span=hour", f"metrics?run={run.pk}", f"runs/{run.pk}/metrics"):
+        found = program.get(f"/projects/{project.slug}/{path}")
+        assert (found["success_rate"], found["error_rate"], found["money"]) == (0.75, 0.25, "0.040000")
+        assert found["measures"]["generation_time"] == {"count": 4, "mean": 1.5, "min": 1.5, "max": 1.5}
+        assert found["measures"]["evaluation_score_grounding"]["mean"] == 0.25
+        assert found["usage"][0]["calls"] == 4
+    assert program.call("GET", f"/projects/{project.slug}/metrics", span="year").status_code == 422
+
+
+def test_a_program_learns_nothing_of_a_run_of_another_project(project: Project, stranger: User) -> None:
+    run, mine = watched(project, done=3), stranger.projects.get()
+    found = Program.of(stranger).get(f"/projects/{mine.slug}/metrics", run=run.pk)
+    assert (found["calls"], found["done"], found["measures"]) == (0, 0, {})
 
 
 # -- the ledger ---------------------------------------------------------------------------------------------------------

@@ -123,3 +123,26 @@ class TrialAdmin(ReadOnly, LargeTable):
     list_filter = ["kind", "state", "project"]
     search_fields = ["=id", "error"]
     list_select_related = ["project", "created_by"]
+
+
+@admin.register(models.AlertRule)
+class AlertRuleAdmin(ReadOnly, ModelAdmin):
+    list_display = ["kind", "project", "threshold", "window", "min_samples", "severity", "active"]
+    list_filter = ["active", "kind", "project"]
+    list_select_related = ["project"]
+
+
+@admin.register(models.Alert)
+class AlertAdmin(ReadOnly, LargeTable):
+    list_display = ["rule", "run", "severity", "value", "count", "began", "ended", "acknowledged_by"]
+    list_filter = ["severity", "project"]
+    search_fields = ["sentence", "=run__id"]
+    list_select_related = ["rule", "run", "acknowledged_by"]
+
+
+@admin.register(models.AlertDelivery)
+class AlertDeliveryAdmin(ReadOnly, LargeTable):
+    list_display = ["pk", "channel", "project", "state", "attempts", "status", "not_before", "ended"]
+    list_filter = ["state", "channel", "project"]
+    search_fields = ["=id", "error"]
+    list_select_related = ["project"]

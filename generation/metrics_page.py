@@ -15,19 +15,8 @@ from django.utils.safestring import SafeString
 from datasets import charts
 from datasets.charts import plain
 from generation.services.alert_kinds import amount
-from generation.services.metrics import (
-    DURATIONS,
-    JUDGING,
-    CallGroup,
-    Judged,
-    Measure,
-    Metrics,
-    Outcomes,
-    measures_of,
-    money_by_day,
-    series,
-    together,
-)
+from generation.services.metrics import DURATIONS, JUDGING, Metrics, measures_of, money_by_day, series
+from generation.services.metrics_numbers import CallGroup, Judged, Measure, Outcomes, together
 
 KINDS = {
     "transient": "Server or network",

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property, reduce
+from functools import cached_property
 from math import ceil
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import connection
 from django.db.models import Max
 from django.utils import timezone
 
-from generation.models import Run
+from generation.models import Call, Run
 
 from . import metrics_sql as sql
+from .metrics_numbers import CallGroup, Judged, Measure, Outcomes, together
 
 POINTS = 60
 """At most so many points of time in a chart, and one more where it begins in the midst of one."""
@@ -28,37 +29,14 @@ STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 2
 """Seconds between two points of time."""
 SAMPLE = 10_000
 """So many judged conversations are read; of more, every second or third one and so on."""
+MANY = 50_000
+"""Calls that take a noticeable time to count."""
 JUDGING = "judge"
 """The operation of evaluators."""
 ASIDE = ("judge", "embedding")
 """Operations that do not count as the generation of a conversation."""
 DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Edges, in seconds, between the bars of how long conversations took."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What there is to say of many numbers without keeping them."""
-
-    count: int = 0
-    total: float = 0
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def mean(self) -> float | None:
-        return self.total / self.count if self.count else None
-
-    def __add__(self, other: Measure) -> Measure:
-        lows = [low for low in (self.low, other.low) if low is not None]
-        highs = [high for high in (self.high, other.high) if high is not None]
-        return Measure(
-            self.count + other.count, self.total + other.total, min(lows, default=None), max(highs, default=None)
-        )
-
-
-def together(measures: Iterable[Measure]) -> Measure:
-    return reduce(Measure.__add__, measures, Measure())
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +59,9 @@ class Scope:
 
     @property
     def origin(self) -> datetime:
-        """Points of time begin here, so that those of days begin at midnight."""
-        return timezone.localtime(self.since).replace(hour=0, minute=0, second=0, microsecond=0)
+        """Points of time begin here, so that those of days begin at midnight. In UTC, whose days are equally long."""
+        midnight = timezone.localtime(self.since).replace(hour=0, minute=0, second=0, microsecond=0)
+        return midnight.astimezone(UTC)
 
     @property
     def is_of_some_calls(self) -> bool:
@@ -105,75 +84,6 @@ class Scope:
             "endpoint": self.endpoint, "step": self.step, "origin": self.origin, "first": self.first,
             "aside": list(ASIDE), "edges": [1000 * seconds for seconds in DURATIONS],
         }  # fmt: skip
-
-
-class CallGroup(NamedTuple):
-    """The calls of one operation to one model in one step of time. Latency is in seconds; money in USD."""
-
-    at: datetime
-    endpoint: int | None
-    operation: str
-    model: str
-    calls: int
-    tries: int
-    retried: int
-    money: Decimal
-    prompt: Measure
-    completion: Measure
-    tokens: Measure
-    latency: Measure
-
-
-@dataclass(slots=True)
-class Outcomes:
-    """How conversations ended in one step of time. `errors`: attempts that failed, those to be made again included."""
-
-    done: int = 0
-    failed: int = 0
-    errors: Counter[str] = field(default_factory=Counter)
-    turns: Measure = field(default_factory=Measure)
-
-    @property
-    def success_rate(self) -> float | None:
-        ended = self.done + self.failed
-        return self.done / ended if ended else None
-
-    @property
-    def mistakes(self) -> int:
-        """Attempts that failed."""
-        return self.errors.total()
-
-    @property
-    def attempts(self) -> int:
-        return self.done + self.mistakes
-
-    @property
-    def error_rate(self) -> float | None:
-        """Among attempts, not among errors: one error in a hundred attempts is 1 %."""
-        return self.mistakes / self.attempts if self.attempts else None
-
-    def __add__(self, other: Outcomes) -> Outcomes:
-        return Outcomes(
-            self.done + other.done, self.failed + other.failed, self.errors + other.errors, self.turns + other.turns
-        )
-
-
-@dataclass(slots=True)
-class Judged:
-    """Judgements in one step of time; `scores` by criterion, and under "" the overall score."""
-
-    count: int = 0
-    failed: int = 0
-    scores: dict[str, Measure] = field(default_factory=dict)
-
-    @property
-    def error_rate(self) -> float | None:
-        return self.failed / self.count if self.count else None
-
-    def __add__(self, other: Judged) -> Judged:
-        names = {**self.scores, **other.scores}
-        scores = {name: self.scores.get(name, Measure()) + other.scores.get(name, Measure()) for name in names}
-        return Judged(self.count + other.count, self.failed + other.failed, scores)
 
 
 @dataclass(frozen=True)
@@ -251,6 +161,12 @@ def metrics_of(scope: Scope) -> Metrics:
     return Metrics(scope, groups, generation, durations, outcomes, _judged(scope, every), every)
 
 
+def is_large(scope: Scope) -> bool:
+    """Whether counting takes so long that a page had better be there before its numbers are."""
+    calls = Call.objects.filter(project=scope.project, created__gte=scope.since, created__lt=scope.until)
+    return calls[:MANY].count() == MANY
+
+
 def scope_of_run(run: Run) -> Scope:
     """The run's whole life. What was in flight when it was stopped has landed a little after its end."""
     now = timezone.now()
@@ -314,9 +230,10 @@ def runs_in(scope: Scope, limit: int = 20) -> list[RunShare]:
 
 def money_by_day(metrics: Metrics) -> dict[date, Decimal]:
     """What was spent on each day of the scope, in the time zone of the pages."""
-    spent = {timezone.localtime(at).date(): Decimal(0) for at in metrics.scope.points()}
+    half = metrics.scope.step / 2  # where clocks are changed, a step of a day begins an hour before or after midnight
+    spent = {timezone.localtime(at + half).date(): Decimal(0) for at in metrics.scope.points()}
     for group in metrics.groups:
-        spent[timezone.localtime(group.at).date()] += group.money
+        spent[timezone.localtime(group.at + half).date()] += group.money
     return spent
 
 

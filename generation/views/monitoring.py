@@ -17,17 +17,18 @@ from generation.metrics_page import shown
 from generation.models import Run
 from generation.services import ledger, metrics
 
-OFTEN, SELDOM = 5, 30
+OFTEN, SELDOM = 5, 60
 """Seconds between two looks at a run that lives: the second for one with many calls."""
-MANY = 20_000
 
 
 @require_GET
 @project_view()
 def run_metrics(request: HtmxHttpRequest, project: Project, run: int) -> HttpResponse:
     row = get_object_or_404(project.runs, pk=run)
-    found = metrics.metrics_of(metrics.scope_of_run(row))
-    context = {"run": row, "poll": OFTEN if row.calls < MANY else SELDOM, **shown(found, _endpoints(project))}
+    context: dict[str, Any] = {"run": row, "poll": OFTEN if row.calls < metrics.MANY else SELDOM}
+    context["later"] = row.calls >= metrics.MANY and _may_wait(request)
+    if not context["later"]:
+        context |= shown(metrics.metrics_of(metrics.scope_of_run(row)), _endpoints(project))
     return render_page(request, "generation/metrics_run.html", context, fragment="body")
 
 
@@ -38,11 +39,12 @@ def monitoring(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     form = MonitoringForm(project, request.GET)
     context: dict[str, Any] = {"form": form, "spans": NAMES, "section": "quality"}
     if not form.is_valid():
-        return render_page(request, "generation/metrics_project.html", context, fragment="body", status=422)
+        return render_page(request, "generation/metrics_project.html", context, status=422)
     scope = _scope(project, form)
-    context |= {"span": form.span_name, "scope": scope, "runs": metrics.runs_in(scope)}
+    context |= {"span": form.span_name, "scope": scope, "later": _may_wait(request) and metrics.is_large(scope)}
     context["active"] = form.span_name == "hour" and project.runs.filter(state=Run.State.RUNNING).exists()
-    context |= shown(metrics.metrics_of(scope), _endpoints(project))
+    if not context["later"]:
+        context |= {"runs": metrics.runs_in(scope), **shown(metrics.metrics_of(scope), _endpoints(project))}
     return render_page(request, "generation/metrics_project.html", context, fragment="body")
 
 
@@ -57,6 +59,11 @@ def ledger_file(request: HtmxHttpRequest, project: Project) -> HttpResponseBase:
     headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
     lines = ledger.csv_of(_scope(project, form))
     return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
+
+
+def _may_wait(request: HtmxHttpRequest) -> bool:
+    """Whether the page may ask for its numbers by itself, once it is there."""
+    return not request.htmx and "whole" not in request.GET
 
 
 def _scope(project: Project, form: MonitoringForm) -> metrics.Scope:

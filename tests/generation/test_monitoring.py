@@ -19,6 +19,7 @@ from datasets.models import Project, User
 from generation.models import Call, Endpoint, Run
 from generation.services import metrics
 from generation.services.metrics import Metrics
+from generation.services.metrics_numbers import together
 from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.runs import launched
@@ -79,7 +80,7 @@ def test_the_generation_of_a_conversation_is_the_time_of_all_its_calls_but_the_j
     called(run, slot=0, operation="judge", latency_ms=9000)
     called(run, slot=1, latency_ms=1000)
     found = of_run(run)
-    taken = metrics.together(found.generation.values())
+    taken = together(found.generation.values())
     assert (taken.count, taken.mean, taken.low, taken.high) == (2, 2.0, 1.0, 3.0)
     assert (found.judging.count, found.judging.mean) == (1, 9.0)
     assert sum(found.durations) == 2
@@ -144,6 +145,53 @@ def test_money_is_summed_by_day_in_the_time_zone_of_the_pages(project: Project) 
     spent = metrics.money_by_day(of_project(project, timedelta(days=7)))
     today = timezone.localtime().date()
     assert (spent[today], spent[today - DAY], spent[today - 2 * DAY]) == (Decimal("1.5"), 0, Decimal("2"))
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Europe/Berlin", "Asia/Kolkata", "Pacific/Auckland"])
+def test_no_call_is_lost_where_clocks_are_changed(project: Project, zone: str) -> None:
+    """There are two such nights a year; thirteen windows of thirty days hold both."""
+    run = launched(project)
+    for hours in range(0, 400 * 24, 13):
+        called(run, ago=timedelta(hours=hours))
+    with timezone.override(zone):
+        for month in range(13):
+            until = timezone.now() - timedelta(days=30 * month)
+            found = metrics.metrics_of(metrics.Scope(project.pk, until - timedelta(days=30), until))
+            assert {group.at for group in found.groups} <= set(found.scope.points())
+            spent = metrics.money_by_day(found)
+            assert sum(spent.values()) == found.money == Decimal("0.01") * found.calls
+            assert len(spent) == 31
+
+
+def test_a_poll_brings_the_metrics_without_the_frame(project: Project, owner: User, client_of: ClientOf) -> None:
+    run = watched(project, done=2)
+    for address in (
+        reverse("generation:run-metrics", args=[project.slug, run.pk]),
+        reverse("generation:monitoring", args=[project.slug]) + "?span=hour",
+    ):
+        part = client_of(owner).get(address, headers={"HX-Request": "true"}).content.decode()
+        assert part.lstrip().startswith('<div class="stack" id="metrics"')
+        assert "<html" not in part
+
+
+def test_a_page_of_very_many_calls_is_there_before_its_numbers(
+    project: Project, owner: User, client_of: ClientOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = watched(project, done=2)
+    Run.objects.filter(pk=run.pk).update(calls=2)
+    monkeypatch.setattr(metrics, "MANY", 2)
+    for address in (
+        reverse("generation:run-metrics", args=[project.slug, run.pk]),
+        reverse("generation:monitoring", args=[project.slug]),
+    ):
+        shown = client_of(owner).get(address).content.decode()
+        assert f'hx-get="{address}" hx-trigger="load"' in shown
+        assert "Success and error rate" not in shown
+        for asked in (
+            client_of(owner).get(address, headers={"HX-Request": "true"}),
+            client_of(owner).get(address, {"whole": 1}),
+        ):
+            assert "Success and error rate" in asked.content.decode()
 
 
 def test_a_project_names_its_runs_and_what_was_spent_outside_of_them(project: Project) -> None:

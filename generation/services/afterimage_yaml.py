@@ -7,7 +7,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from datasets.services.errors import Refused
@@ -16,13 +15,12 @@ from generation.engine import rules
 from generation.engine.judging import Judging
 from generation.engine.protocols import ModelRole
 from generation.engine.providers.presets import PRESETS
+from generation.yamls import NotRead, parse
 
 from . import afterimage_config as said
 from .afterimage_config import Config
 
-LONGEST = 100_000
 LONGEST_PROMPT = 50_000
-MOST_PARTS = 20_000
 MOST = 10_000
 """Conversations of a run that only rules end: each is planned before the first one is made."""
 KEYS = {
@@ -70,29 +68,13 @@ def read_config(text: str, base_dir: Path | None) -> Config:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    if len(text) > LONGEST:
-        raise Wrong("This is too long for a config file.")
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" (line {place.line + 1})" if place else ""
-        raise Wrong(f"This cannot be read as YAML{where}: check its indents and quotation marks.") from error
-    if _is_larger(value, MOST_PARTS):
-        raise Wrong("It is too large once its aliases are filled in: write it out in fewer words.")
+        value = parse(text)
+    except NotRead as error:
+        raise Wrong(str(error)) from error
     if not isinstance(value, dict):
         raise Wrong("A config has sections such as “respondent:” and “generation:”: this has none.")
     return {str(key): section for key, section in value.items()}
-
-
-def _is_larger(value: Any, parts: int) -> bool:
-    """Whether a value has more than so many parts. A small text can grow without end by its aliases."""
-    waiting, seen = [value], 0
-    while waiting and seen <= parts:
-        one = waiting.pop()
-        seen += 1
-        waiting += one.values() if isinstance(one, dict) else one if isinstance(one, list) else ()
-    return seen > parts
 
 
 def _prompt(respondent: said.Respondent, base_dir: Path | None) -> str:

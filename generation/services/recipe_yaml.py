@@ -12,8 +12,8 @@ from datasets.models import Project, PromptRole
 from datasets.services.errors import Refused
 from generation.engine.recipe import Recipe, Rows, ToolDialogs
 from generation.frozen import Frozen, FrozenText
+from generation.yamls import NotRead, parse
 
-LONGEST = 100_000
 HEAD = "# A recipe of AfterImage. Its names are those of a project's corpora, prompts, personas and endpoints.\n"
 
 
@@ -59,16 +59,10 @@ def read_yaml(*, project: Project, text: str) -> Recipe:
 
 
 def _parsed(text: str) -> dict[str, Any]:
-    if len(text) > LONGEST:
-        raise Refused("This is too long for a recipe.", field="text")
     try:
-        said = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" (line {place.line + 1})" if place else ""
-        raise Refused(
-            f"This cannot be read as YAML{where}: check its indents and quotation marks.", field="text"
-        ) from error
+        said = parse(text)
+    except NotRead as error:
+        raise Refused(str(error), field="text") from error
     if not isinstance(said, dict):
         raise Refused("A recipe has lines such as “conversations: 20”: this has none.", field="text")
     return {str(key): value for key, value in said.items()}

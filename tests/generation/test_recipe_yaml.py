@@ -116,9 +116,16 @@ BOMB = (
 )
 
 
+GROWING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
+    f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip("abcdefg", "bcdefgh", strict=True)
+)
+"""A text of 500 letters that stands for a hundred million values."""
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
+        (GROWING, "It is too large once its aliases are filled in"),
         (GOOD + "temprature: 1", "“temprature” is not part of a recipe: check its spelling, or leave it out."),
         (GOOD + "budget: {coins: 3}", "“budget.coins” is not part of a recipe"),
         (GOOD.replace("correspondent: {endpoint", "correspondent: {temprature: 1, endpoint"), "models.correspondent.temprature"),

@@ -9,6 +9,7 @@ from django import forms
 
 from generation import extensions
 from generation.engine.recipe import Extension, Recipe
+from generation.yamls import NotRead, parse
 
 from .good import has_retriever_field
 from .many import rules_without_field
@@ -41,11 +42,9 @@ class MoreFields(forms.Form):
 
     def clean_more(self) -> dict[str, Any]:
         try:
-            said = yaml.safe_load(self.cleaned_data["more"]) or {}
-        except (yaml.YAMLError, RecursionError, ValueError) as error:
-            raise forms.ValidationError(
-                "This cannot be read as YAML: check its indents and quotation marks."
-            ) from error
+            said = parse(self.cleaned_data["more"]) or {}
+        except NotRead as error:
+            raise forms.ValidationError(str(error)) from error
         if not isinstance(said, dict):
             raise forms.ValidationError("Write parts of a recipe, such as “hooks:” and a list below it.")
         return said

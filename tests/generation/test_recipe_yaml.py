@@ -116,16 +116,9 @@ BOMB = (
 )
 
 
-GROWING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
-    f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip("abcdefg", "bcdefgh", strict=True)
-)
-"""A text of 500 letters that stands for a hundred million values."""
-
-
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        (GROWING, "It is too large once its aliases are filled in"),
         (GOOD + "temprature: 1", "“temprature” is not part of a recipe: check its spelling, or leave it out."),
         (GOOD + "budget: {coins: 3}", "“budget.coins” is not part of a recipe"),
         (GOOD.replace("correspondent: {endpoint", "correspondent: {temprature: 1, endpoint"), "models.correspondent.temprature"),
@@ -144,7 +137,7 @@ GROWING = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "\n".join(
         ("!!python/object/apply:os.system ['echo']", "This cannot be read as YAML"),
         ("models: 3\nrespondent_prompt: Expert", "“corpus” is missing."),
         ("a: &a [x, x]\nb: &b [*a, *a]\ncorpus: [*b, *b]", "is named by its name"),
-        (BOMB, "is named by its name"),
+        (BOMB, "It is too large once its aliases are filled in"),
     ],
 )  # fmt: skip
 def test_what_is_no_recipe_is_refused_in_one_sentence(

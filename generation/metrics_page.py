@@ -217,7 +217,7 @@ def _of_money(metrics: Metrics) -> list[SafeString]:
         charts.lines(name, {"Spent": spent}, form=dollars, tones=["accent"]),
     ]
     days = money_by_day(metrics)
-    if 1 < len(days) <= WEEK:
+    if 2 < len(days) <= WEEK:
         newest = [(f"{day:%a %d %b}", float(money)) for day, money in reversed(days.items())]
         figures.append(charts.bars("A day", newest, form=dollars, tone="accent"))
     return figures

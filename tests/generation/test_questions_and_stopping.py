@@ -179,3 +179,16 @@ def test_one_failure_among_many_successes_does_not_stop_a_run(
     rule = {"kind": "error_rate", "rate": 0.5, "least": 10}
     run = pulled(launched(project, endpoint=server, conversations=30, max_turns=1, stopping=[rule]))
     assert run.state == Run.State.DONE
+
+
+# -- scenarios ------------------------------------------------------------------------------------------------------------
+
+
+def test_scenarios_are_dealt_evenly_and_reach_the_question_writer(
+    project: Project, server: Endpoint, model_server: RunningModelServer
+) -> None:
+    scenarios = ["The pump leaks at night.", "A guest lost the code.", "The battery is empty."]
+    run = pulled(launched(project, endpoint=server, conversations=6, max_turns=1, questions={"scenarios": scenarios}))
+    assert run.slots_done == 6
+    asked = [str(request["body"]) for request in model_server.requests() if "instructions" in str(request["body"])]
+    assert {scenario: sum(scenario in body for body in asked) for scenario in scenarios} == dict.fromkeys(scenarios, 2)

@@ -15,11 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datasets.models import Project, User
+from generation.engine.protocols import Failed
 from generation.models import Alert, AlertRule, Call, Run
 from generation.services import alerts
 from generation.tasks import look_for_alerts
 from tests.api_program import Program
-from tests.generation.runs import launched
+from tests.generation.runs import landed, launched, made
 from tests.generation.watched import called, ended, judged, later, rule, watched
 
 ClientOf = Callable[[User], Client]
@@ -96,6 +97,25 @@ def test_attempts_that_will_be_made_again_count_as_errors_too(project: Project) 
     run.slots.filter(index__gte=10).update(state="pending", error_kind="transient", updated=timezone.now())
     look_for_alerts()
     assert standing(project) == {Kind.HIGH_ERROR_RATE}
+
+
+def test_what_workers_land_is_what_the_rules_see(project: Project) -> None:
+    run = launched(project, conversations=12)
+    passing, final = Failed("transient", "The server failed (503)."), Failed("dialog", "No usable reply.")
+    landed(run, made(judged=0.9), made(), final, final, final, passing, passing)
+    look_for_alerts()
+    assert standing(project) == {Kind.LOW_SUCCESS_RATE, Kind.HIGH_ERROR_RATE}
+    low = project.alerts.get(rule__kind=Kind.LOW_SUCCESS_RATE)
+    high = project.alerts.get(rule__kind=Kind.HIGH_ERROR_RATE)
+    assert (low.value, high.value) == (2 / 5, 5 / 7)
+
+
+def test_no_rule_speaks_where_all_are_off(project: Project) -> None:
+    rule(project, Kind.SPENDING)
+    AlertRule.objects.update(active=False)
+    watched(project, failed=20)
+    look_for_alerts()
+    assert standing(project) == set()
 
 
 def slow(run: Run) -> None:

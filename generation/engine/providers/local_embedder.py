@@ -3,32 +3,38 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import base64
+import json
 import os
-import threading
+import sys
+from array import array
+from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import cache
-from typing import Any, Self
+from pathlib import Path
+from typing import Self
 
 from generation.engine.errors import FatalError, TransientError
 
 BATCH = 64
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes of one answer: 64 vectors of 4,096 dimensions take 2 MB."""
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class LocalEmbedder:
     """One SentenceTransformer, by its name or the folder that it is in, loaded once a process when it is first needed.
 
-    Use it as an async context manager: the processes end with the block. Raises FatalError when the extra is not
-    installed or the model cannot be loaded, TransientError when a process died.
+    Plain processes with pipes rather than a pool of `multiprocessing`, which may not be used inside a worker of Celery.
+    Use it as an async context manager: the processes end with the block, and with a parent that is killed. Raises
+    FatalError when the extra is not installed or the model cannot be loaded, TransientError when a process died.
     """
 
     def __init__(self, model: str, *, workers: int = 1, batch: int = BATCH) -> None:
         self._model = model
         self._workers = workers
         self._batch = batch
-        self._pool = self._new_pool()
+        self._free: asyncio.Queue[Process | None] | None = None
+        self._running: set[Process] = set()
 
     async def __aenter__(self) -> Self:
         return self
@@ -37,67 +43,83 @@ class LocalEmbedder:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Drops what waits, lets what is being embedded end, and ends the processes."""
-        await asyncio.to_thread(self._pool.shutdown, wait=True, cancel_futures=True)
+        """Ends the processes, and with them whatever they are at."""
+        for process in list(self._running):
+            await self._end(process)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text, in the order of the texts."""
-        pool, loop = self._pool, asyncio.get_running_loop()
         parts = [list(texts[start : start + self._batch]) for start in range(0, len(texts), self._batch)]
-        try:
-            made = await asyncio.gather(*(loop.run_in_executor(pool, _encode, self._model, part) for part in parts))
-        except BrokenProcessPool:
-            self._replace(pool)
-            raise TransientError(
-                "A process of the local embedding model died, perhaps because the machine ran out of memory."
-            ) from None
+        made = await asyncio.gather(*(self._part(part) for part in parts))
         return [vector for part in made for vector in part]
 
-    def _new_pool(self) -> ProcessPoolExecutor:
-        # Not forked: neither an event loop nor the threads of a tensor library survive that.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(self._workers, context, initializer=_begin, initargs=(self._workers,))
+    async def _part(self, texts: list[str]) -> list[list[float]]:
+        line = await self._asked(json.dumps({"texts": texts}))
+        answer = json.loads(line)
+        if "error" in answer:
+            raise FatalError(answer["error"])
+        return [_vector(said) for said in answer["vectors"]]
 
-    def _replace(self, broken: ProcessPoolExecutor) -> None:
-        """A pool that lost a process takes no more work. Whoever of several callers notices first makes the next one."""
-        if self._pool is broken:
-            broken.shutdown(wait=False)
-            self._pool = self._new_pool()
+    async def _asked(self, question: str) -> bytes:
+        """The answer of whichever process is free next."""
+        free = self._places()
+        process = await free.get()
+        try:
+            process = process or await self._start()
+            line = await _exchange(process, question)
+        except BaseException:  # cancelled in the middle too: what it would answer next is not for whoever asks next
+            if process:
+                await asyncio.shield(self._end(process))
+            free.put_nowait(None)
+            raise
+        free.put_nowait(process)
+        return line
+
+    def _places(self) -> asyncio.Queue[Process | None]:
+        """Processes that wait for work, and None for each that there may be besides."""
+        if self._free is None:
+            self._free = asyncio.Queue()
+            for _ in range(self._workers):
+                self._free.put_nowait(None)
+        return self._free
+
+    async def _start(self) -> Process:
+        # As many threads as leave the other processes theirs.
+        threads = str(max(1, (os.cpu_count() or 1) // self._workers))
+        command = [sys.executable, "-m", "generation.engine.providers.local_worker", self._model]
+        environment = {"OMP_NUM_THREADS": threads} | os.environ | {"PYTHONPATH": str(ROOT)}
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=PIPE, stdout=PIPE, env=environment, limit=LONGEST_LINE
+        )
+        self._running.add(process)
+        return process
+
+    async def _end(self, process: Process) -> None:
+        self._running.discard(process)
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
-# -- in the processes ------------------------------------------------------------------------------------------------
-
-
-def _begin(workers: int) -> None:
-    # As many threads as leave the other processes theirs.
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // workers)))
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A pool's processes wait for work for ever, also for a parent that was killed."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
-
-
-def _encode(model: str, texts: list[str]) -> list[list[float]]:
-    return _loaded(model).encode(texts, show_progress_bar=False, convert_to_numpy=True).astype("float32").tolist()
-
-
-@cache
-def _loaded(model: str) -> Any:
+async def _exchange(process: Process, question: str) -> bytes:
+    assert process.stdin is not None
+    assert process.stdout is not None
     try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError:
-        raise FatalError(
-            "Embeddings on this machine need the extra “local-embeddings”: "
-            'install it on the workers with pip install "afterimage-web[local-embeddings]".'
-        ) from None
-    try:
-        return SentenceTransformer(model, device="cpu")
-    except Exception as error:
-        # Whatever a missing or broken model raises in there, often with pages of advice.
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise FatalError(f"The embedding model “{model}” cannot be loaded: {reason[:300]}") from None
+        process.stdin.write(question.encode() + b"\n")
+        await process.stdin.drain()
+        line = await process.stdout.readline()
+    except ConnectionError:
+        line = b""
+    if not line.endswith(b"\n"):
+        raise TransientError(
+            "A process of the local embedding model died, perhaps because the machine ran out of memory."
+        )
+    return line
+
+
+def _vector(said: str) -> list[float]:
+    numbers = array("f")
+    numbers.frombytes(base64.b64decode(said))
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers.tolist()

@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-BENCHES := throughput improving memory ingest lists report
+BENCHES := throughput improving memory ingest lists report metrics
 
 # uv must use the Python that is there, not fetch one.
 export UV_PYTHON_DOWNLOADS := never

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from datasets.models import Conversation, Judgement, Version
 from datasets.schema import Step
-from datasets.services.conversations import opening_of, version_columns
+from datasets.services.conversations import opening_of, take_ids, version_columns
 from datasets.text import clean, clean_json
 from generation.engine.protocols import Failed, Job, Landing, Made, Verdict
 from generation.frozen import Frozen
@@ -59,22 +59,12 @@ def _held(jobs: Sequence[Job]) -> dict[int, Slot]:
     return {slot.pk: slot for slot in rows if str(slot.lease_token) == tokens[slot.pk]}
 
 
-def _ids(model: type[Conversation | Version], count: int) -> list[int]:
-    """Primary keys taken ahead, so that rows that point to each other can be inserted at once."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-            [model._meta.db_table, count],
-        )
-        return [pk for (pk,) in cursor.fetchall()]
-
-
 def _write_conversations(run: Run, frozen: Frozen, made: Sequence[tuple[Slot, Made]]) -> None:
     """A conversation for each, with a version for each attempt at it, of which the best is the head."""
     if not made:
         return
-    conversations = _ids(Conversation, len(made))
-    versions = iter(_ids(Version, sum(len(outcome.attempts) for _, outcome in made)))
+    conversations = take_ids(Conversation, len(made))
+    versions = iter(take_ids(Version, sum(len(outcome.attempts) for _, outcome in made)))
     rows = [
         _Row(slot, outcome, pk, [next(versions) for _ in outcome.attempts])
         for (slot, outcome), pk in zip(made, conversations, strict=True)

@@ -45,13 +45,14 @@ def state_of(growth: PersonaGrowth) -> str:
 
 
 def test_a_growth_survives_kill_9_and_makes_every_branch_exactly_once(stage: Stage) -> None:
-    stage.server.control(latency=0.15)
+    stage.server.control(latency=0.5)
     with working(beat=True, name="first") as worker:
         growth = begun(stage, 6, depth=1, concurrency=4)
-        wait_for(lambda: done(growth) >= 8, within=20, what="that eight branches are done")
+        running = growth.branches.filter(state=PersonaBranch.State.RUNNING)
+        wait_for(lambda: done(growth) >= 8 and running.exists(), within=20, what="that eight branches are done")
         worker.kill()
     assert done(growth) < 36
-    assert growth.branches.filter(state=PersonaBranch.State.RUNNING).exists()
+    assert running.exists()
 
     with working(beat=True, name="second"):
         wait_for(lambda: state_of(growth) == "done", within=40, what="that it is done")

@@ -46,6 +46,8 @@ def _questions(spec: Recipe) -> Iterator[str]:
         yield f"{questions.batch} a call"
     if spec.visits:
         yield f"each passage {spec.visits} time{'s' if spec.visits > 1 else ''}"
+    if questions.fresh:
+        yield "about what earlier runs asked least"
     if questions.scenarios:
         yield f"in {len(questions.scenarios):,} situation{'s' if len(questions.scenarios) > 1 else ''}"
     if questions.writer:

@@ -20,6 +20,7 @@ from generation.engine.errors import FatalError, TransientError
 from generation.engine.protocols import Embedder, Retriever
 from generation.engine.providers import ClientPool, Server
 from generation.engine.providers import embedder as embedder_of
+from generation.engine.providers.cached_embedder import CachedEmbedder, VectorCache
 from generation.engine.retrievers import Patient
 
 from .embedding import embedding_of
@@ -78,8 +79,13 @@ async def retriever_for(corpus_id: int, *, depth: int, pool: ClientPool, stack: 
     """
     corpus, embedding = await sync_to_async(_searched)(corpus_id)
     index = await stack.enter_async_context(open_index(corpus))
-    embedder = embedder_of(pool, *embedding) if embedding else None
+    embedder = _cached(pool, *embedding) if embedding else None
     return Patient(CorpusRetriever(index, depth, embedder))
+
+
+def _cached(pool: ClientPool, server: Server, model: str) -> Embedder:
+    """A question that comes again, as when a conversation is made anew, is not embedded again."""
+    return CachedEmbedder(embedder_of(pool, server, model), model, VectorCache())
 
 
 async def check_retrieval(corpus_id: int) -> None:

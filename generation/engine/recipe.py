@@ -110,6 +110,8 @@ class Questions(Part):
     """How many are written by one call, from the same passages; each opens a conversation of its own."""
     distinct: bool = True
     """Whether near-duplicates of questions that the run has already are written anew."""
+    fresh: bool = False
+    """Whether passages that earlier runs asked about less often come first."""
     scenarios: Annotated[tuple[str, ...], Field(max_length=10_000)] = ()
     """Situations that users are in, dealt evenly."""
     visits: Annotated[int, Field(ge=1, le=1000)] | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from random import Random
@@ -33,19 +34,20 @@ def plan(
     contexts: int = 1,
     personas: Sequence[int] = (),
     batch: int = 1,
+    used: Mapping[int, int] | None = None,
 ) -> Iterator[SlotPlan]:
     """`n` slots, the same for the same arguments, and the first of a longer plan.
 
     Numbers of turns (1 to `max_turns`), passages and personas are dealt like cards: none comes again before all others
     have come as often. A slot has `contexts` passages, all different, or all there are when there are fewer; so many as
-    `batch` slots have the same ones, and the same persona.
+    `batch` slots have the same ones, and the same persona. Passages that were `used` less often before come first.
     Raises ValueError when a number is out of range. Plans of millions of slots need not be held in memory at once.
     """
     if n < 0 or max_turns < 1 or contexts < 0 or batch < 1:
         raise ValueError("A plan needs n >= 0, max_turns >= 1, contexts >= 0 and batch >= 1.")
     seeds = _chance(seed, "seeds")
     turns = _deal(range(1, max_turns + 1), 1, _chance(seed, "turns"))
-    hands = _deal(passages, contexts, _chance(seed, "passages"))
+    hands = _deal(passages, contexts, _chance(seed, "passages"), used or {})
     casting = _deal(personas, 1, _chance(seed, "personas"))
     batches = ((hand, cast) for hand, cast in zip(hands, casting, strict=False) for _ in range(batch))
     return (
@@ -76,16 +78,35 @@ def _chance(seed: int, purpose: str) -> Random:
     return Random(f"{seed} {purpose}")  # noqa: S311 - a draw, not a secret
 
 
-def _deal(cards: Sequence[int], size: int, chance: Random) -> Iterator[tuple[int, ...]]:
-    """Endless hands of `size` different cards, from one shuffled pack after the other."""
+def _deal(
+    cards: Sequence[int], size: int, chance: Random, used: Mapping[int, int] | None = None
+) -> Iterator[tuple[int, ...]]:
+    """Endless hands of `size` different cards, from one shuffled pack after the other.
+
+    Cards that were `used` before join in once the others have come as often: the first packs are made of those that lag.
+    """
     size = min(size, len(cards))
     pack: list[int] = []
+    packs = _packs(cards, size, used or {})
     while True:
         if len(pack) < size:
-            pack = _shuffled_under(pack, cards, chance)
+            pack = _shuffled_under(pack, next(packs), chance)
         cut = len(pack) - size
         yield tuple(pack[cut:])
         del pack[cut:]
+
+
+def _packs(cards: Sequence[int], least: int, used: Mapping[int, int]) -> Iterator[Sequence[int]]:
+    """Which cards make up each pack: those that lag behind, until all have come as often; then all, for ever.
+
+    A pack has at least `least` cards, so that a hand need not hold one twice.
+    """
+    lagging = sorted(cards, key=lambda card: used.get(card, 0))
+    counts = [used.get(card, 0) for card in lagging]
+    for level in range(min(counts, default=0), max(counts, default=0)):
+        yield lagging[: max(least, bisect_right(counts, level))]
+    while True:
+        yield cards
 
 
 def _shuffled_under(rest: list[int], cards: Sequence[int], chance: Random) -> list[int]:

@@ -41,6 +41,20 @@ def start_run(
     return run
 
 
+USED = """
+    SELECT passage, count(*) FROM generation_slot AS slot
+    JOIN generation_run AS run ON run.id = slot.run_id, unnest(slot.context) AS passage
+    WHERE run.corpus_id = %s AND slot.state = 'done' GROUP BY passage
+"""
+
+
+def _used(spec: RecipeSpec) -> dict[int, int]:
+    """In how many conversations of all runs each passage of the corpus was asked about."""
+    with connection.cursor() as cursor:
+        cursor.execute(USED, [spec.corpus])
+        return dict(cursor.fetchall())
+
+
 def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[sampling.SlotPlan]:
     """What each slot is asked to be. With personas of documents, those ask about their own."""
     plans = sampling.plan(
@@ -51,6 +65,7 @@ def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[s
         contexts=spec.contexts,
         personas=spec.personas,
         batch=spec.questions.batch,
+        used=_used(spec) if spec.questions.fresh else None,
     )
     return document_casting.cast_by_document(spec, plans, passages=len(passages), slots=slots)
 

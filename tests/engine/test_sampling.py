@@ -83,3 +83,19 @@ def test_large_plans_are_quick() -> None:
         == 100_000
     )
     assert time.process_time() - begun < 5
+
+
+def dealt(n: int, used: dict[int, int], contexts: int = 1) -> list[int]:
+    slots = plan(n, seed=5, max_turns=1, passages=range(4), contexts=contexts, used=used)
+    return [passage for slot in slots for passage in slot.contexts]
+
+
+def test_passages_that_were_used_join_in_once_the_others_have_come_as_often() -> None:
+    assert set(dealt(2, {0: 1, 1: 1})) == {2, 3}
+    assert Counter(dealt(6, {0: 1, 1: 1})) == {0: 1, 1: 1, 2: 2, 3: 2}
+    assert Counter(dealt(8, {0: 3, 1: 1})) == {1: 2, 2: 3, 3: 3}
+
+
+def test_a_hand_is_whole_and_holds_no_passage_twice_whatever_was_used() -> None:
+    slots = list(plan(40, seed=5, max_turns=1, passages=range(4), contexts=3, used={0: 2, 1: 5, 2: 5, 3: 5}))
+    assert all(len(set(slot.contexts)) == 3 for slot in slots)

@@ -151,6 +151,17 @@ def test_the_questions_of_a_batch_share_passages_and_visits_count_each_conversat
     assert set(visits(run).values()) == {2}
 
 
+def test_passages_that_earlier_runs_asked_about_come_last(project: Project, server: Endpoint, corpus: Corpus) -> None:
+    first = pulled(launched(project, endpoint=server, corpus=corpus.pk, conversations=3, max_turns=1))
+    assert first.slots_done == 3
+    (rest,) = set(corpus.passages.values_list("pk", flat=True)) - set(visits(first))
+    fresh = {"fresh": True}
+    second = launched(project, endpoint=server, corpus=corpus.pk, conversations=1, max_turns=1, questions=fresh, seed=8)
+    assert set(visits(second)) == {rest}
+    third = launched(project, endpoint=server, corpus=corpus.pk, conversations=5, max_turns=1, questions=fresh, seed=9)
+    assert visits(third) == Counter(dict.fromkeys(visits(first), 1) | {rest: 2})
+
+
 # -- stopping rules -------------------------------------------------------------------------------------------------------
 
 

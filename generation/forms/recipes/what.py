@@ -101,6 +101,7 @@ class WhatFields(forms.Form):
         label="Ask about each passage",
         help_text="So many times, then the run has enough. Empty: as often as it takes.",
     )
+    fresh = forms.BooleanField(required=False, label="Passages that earlier runs asked about less often come first")
     repeats = forms.BooleanField(required=False, label="Near-duplicates of earlier questions are welcome")
     scenarios = forms.CharField(
         max_length=500_000,
@@ -147,6 +148,7 @@ class WhatFields(forms.Form):
                 "batch": said["batch"] or 1,
                 "distinct": not said["repeats"],
                 "visits": said["visits"],
+                "fresh": said["fresh"],
                 "scenarios": [line.strip() for line in said["scenarios"].splitlines() if line.strip()],
                 "writer": {"name": writer} if writer else None,
             },
@@ -182,6 +184,7 @@ def initial_what(recipe: Recipe) -> dict[str, Any]:
         "contexts": recipe.contexts,
         "batch": questions.batch,
         "visits": questions.visits,
+        "fresh": questions.fresh,
         "repeats": not questions.distinct,
         "scenarios": "\n".join(questions.scenarios),
         "writer": questions.writer.name if questions.writer else "",

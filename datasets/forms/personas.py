@@ -66,6 +66,7 @@ class ReviewPlaceForm(PlaceForm):
 
     persona = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
     document = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1)
+    decided = forms.IntegerField(required=False, min_value=1, max_value=2**63 - 1)
 
 
 class DecisionForm(forms.Form):

@@ -24,7 +24,15 @@ from datasets.services.personas_tree import neighbour, people_of, review_of
 def persona_review(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     place = ReviewPlaceForm(request.GET).values()
     persona = get_object_or_404(project.personas, pk=place["persona"]) if place["persona"] else None
-    return _page(request, project, persona, document=place["document"])
+    return _page(request, project, persona, document=place["document"], **_decided(project, place["decided"]))
+
+
+def _decided(project: Project, pk: int | None) -> dict[str, Any]:
+    """What was decided last, so that it can be taken back."""
+    row = project.personas.filter(pk=pk).first() if pk else None
+    if row is None or (row.proposed and not row.archived):
+        return {}
+    return {"decided": row, "decision": "rejected" if row.archived else "accepted"}
 
 
 def _page(
@@ -73,7 +81,7 @@ def go_to(request: HtmxHttpRequest, project: Project, row: Persona, **notice: An
     address = f"{reverse('datasets:persona-review', args=[project.slug])}?persona={row.pk}"
     if request.htmx:
         return push_url(_page(request, project, row, **notice), address)
-    return redirect(address)
+    return redirect(f"{address}&decided={notice['decided'].pk}" if notice else address)
 
 
 @require_POST

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from django.utils import timezone
 
 from datasets import pulse
-from generation.models import Run
+from generation.models import Run, Slot
 from tests.faults.stage import Stage, wait_for
 from tests.fixtures_model_server import RunningModelServer
 from tests.workers import Worker, working
@@ -30,6 +31,8 @@ def stage(transactional_db: None, model_server: RunningModelServer) -> Iterator[
     yield Stage(model_server)
     Run.objects.filter(state="running").update(state="cancelled")  # so that the next test finds idle workers
     wait_for(lambda: model_server.stats()["in_flight"] == 0, within=10, what="that all calls end")
+    running = Slot.objects.filter(state="running", run__state="cancelled", lease_until__gt=timezone.now())
+    wait_for(lambda: not running.exists(), within=10, what="that all claims are given back")
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,15 @@ def test_every_field_reaches_the_recipe_and_comes_back_from_it(
         {"retrieval": {"when": "never", "with_context": False}},
         {"product": {"kind": "rows", "form": {"type": "object", "properties": {"topic": {"type": "string"}}}}},
         {"product": {"kind": "pairs", "strategy": "combined", "answers": 4, "gap": 0.25}},
-        {"questions": {"batch": 5, "distinct": False, "visits": 2, "fresh": True, "scenarios": ["At night.", "On a ladder."]}},
+        {
+            "questions": {
+                "batch": 5,
+                "distinct": False,
+                "visits": 2,
+                "fresh": True,
+                "scenarios": ["At night.", "On a ladder."],
+            }
+        },
         {"judge": {"weights": {"helpfulness": 2.5}, "aggregation": "min", "grades": {"perfect": 0.95, "good": 0.8}}},
         {"improve": {"attempts": 4, "below": 0.5}},
         {"retrieval": {"cached": True, "template": "{prompt} <- {context} {other}"}},

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from random import Random
 from zlib import crc32
@@ -40,10 +41,15 @@ def similarity(one: frozenset[str], other: frozenset[str]) -> float:
 
 def sketch(text: str, salt: int = 0) -> list[int]:
     """`BANDS` numbers of 63 bits. Sketches of one `salt` that share a number are worth comparing."""
+    return list(_sketch(text, salt))
+
+
+@lru_cache(maxsize=1024)  # it is asked for when a text is looked up and when it is kept
+def _sketch(text: str, salt: int) -> tuple[int, ...]:
     hashed = [crc32(feature.encode("utf-8", "replace")) % _PRIME for feature in features(text)] or [0]
     least = [min((a * h + b) % _PRIME for h in hashed) for a, b in _HASHES]
     bands = (least[start : start + ROWS] for start in range(0, len(least), ROWS))
-    return [_number(salt, position, band) for position, band in enumerate(bands)]
+    return tuple(_number(salt, position, band) for position, band in enumerate(bands))
 
 
 def _number(salt: int, position: int, band: Sequence[int]) -> int:

@@ -9,8 +9,10 @@ from django.db.models import F, Q
 
 from datasets.models import Conversation, Project, Status, User, Version
 
+from .work import Costed, Leased
 
-class Improvement(models.Model):
+
+class Improvement(Costed):
     """One order: these conversations, in this way. `spec` is a `generation.engine.mending.Mending` as JSON.
 
     `frozen` holds the models and prices of each batch as they were when it was started (`generation.frozen.Casts`).
@@ -35,10 +37,6 @@ class Improvement(models.Model):
     total = models.PositiveIntegerField(help_text="Conversations that it was asked for.")
     made = models.PositiveIntegerField(default=0, help_text="Proposals made, whatever became of them.")
     failed = models.PositiveIntegerField(default=0)
-    calls = models.PositiveIntegerField(default=0)
-    prompt_tokens = models.PositiveBigIntegerField(default=0)
-    completion_tokens = models.PositiveBigIntegerField(default=0)
-    cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
     started = models.DateTimeField(null=True, help_text="When the first conversation was claimed.")
@@ -59,10 +57,6 @@ class Improvement(models.Model):
         return self.state == self.State.RUNNING
 
     @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-    @property
     def left(self) -> int:
         """Conversations without a proposal and without a failure."""
         return self.total - self.made - self.failed
@@ -81,7 +75,7 @@ class ImprovementItemQuerySet(models.QuerySet["ImprovementItem"]):
         return self.undecided().filter(after__gt=F("before"), conversation__head=F("base"))
 
 
-class ImprovementItem(models.Model):
+class ImprovementItem(Leased):
     """One conversation of an improvement. `base` is the version that its proposal was made from."""
 
     class State(models.TextChoices):
@@ -100,15 +94,10 @@ class ImprovementItem(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     before = models.FloatField(null=True, help_text="The judge's overall score of the base, 0 to 1.")
     after = models.FloatField(null=True, help_text="The judge's overall score of the proposal.")
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True, help_text="One that failed for a passing reason waits until then.")
-    error = models.TextField(blank=True)
     previous = models.CharField(max_length=10, choices=Status, blank=True, help_text="Its status before accepting.")
     decided_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     decided = models.DateTimeField(null=True)
-    updated = models.DateTimeField(auto_now=True)
 
     objects = ImprovementItemQuerySet.as_manager()
 

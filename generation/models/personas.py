@@ -9,9 +9,10 @@ from django.db import models
 from datasets.models import Corpus, Document, Persona, Project, User
 
 from .endpoints import Endpoint
+from .work import Costed, Leased
 
 
-class PersonaGrowth(models.Model):
+class PersonaGrowth(Costed):
     """One order: so many layers of personas from these documents, by this model.
 
     Prices are those of its beginning. The counters are kept by the transactions that land the rows they count.
@@ -38,10 +39,6 @@ class PersonaGrowth(models.Model):
     state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
     reason = models.TextField(blank=True, help_text="Why it failed or ended early, in a sentence.")
     personas = models.PositiveIntegerField(default=0)
-    calls = models.PositiveIntegerField(default=0)
-    prompt_tokens = models.PositiveBigIntegerField(default=0)
-    completion_tokens = models.PositiveBigIntegerField(default=0)
-    cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
     finished = models.DateTimeField(null=True)
@@ -60,15 +57,11 @@ class PersonaGrowth(models.Model):
     def is_active(self) -> bool:
         return self.state == self.State.RUNNING
 
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
     def price_of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         return (self.prompt_price * prompt_tokens + self.completion_price * completion_tokens) / 1_000_000
 
 
-class PersonaBranch(models.Model):
+class PersonaBranch(Leased):
     """One step of a growth: five personas from a document, or five more from one of its personas."""
 
     class State(models.TextChoices):
@@ -83,12 +76,7 @@ class PersonaBranch(models.Model):
     persona = models.ForeignKey(Persona, models.CASCADE, null=True, related_name="+")
     depth = models.PositiveSmallIntegerField(default=0, help_text="The layer of the personas that it makes.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True, help_text="One that failed for a passing reason waits until then.")
-    error = models.TextField(blank=True)
-    updated = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["depth", "pk"]

@@ -11,6 +11,7 @@ from django.db import models
 from datasets.models import Batch, Conversation, Corpus, Persona, PersonaVersion, Project, User
 
 from .endpoints import Endpoint
+from .work import Costed, Leased
 
 
 class Recipe(models.Model):
@@ -37,7 +38,7 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(pk__lt=int(pk)) if pk and pk.isdecimal() else self
 
 
-class Run(models.Model):
+class Run(Costed):
     """A launched recipe, frozen: what it was made from can change later without changing the run.
 
     `spec` is the recipe; `frozen` holds every text and name that it pointed to (`generation.adapters.Frozen`).
@@ -65,10 +66,6 @@ class Run(models.Model):
     slots_total = models.PositiveIntegerField()
     slots_done = models.PositiveIntegerField(default=0)
     slots_failed = models.PositiveIntegerField(default=0)
-    calls = models.PositiveIntegerField(default=0)
-    prompt_tokens = models.PositiveBigIntegerField(default=0)
-    completion_tokens = models.PositiveBigIntegerField(default=0)
-    cost = models.DecimalField(max_digits=14, decimal_places=6, default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
     started = models.DateTimeField(null=True, help_text="When the first slot was claimed.")
@@ -91,16 +88,12 @@ class Run(models.Model):
         return self.state == self.State.RUNNING
 
     @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-    @property
     def slots_open(self) -> int:
         """Slots that are neither done nor failed."""
         return self.slots_total - self.slots_done - self.slots_failed
 
 
-class Slot(models.Model):
+class Slot(Leased):
     """One promised conversation of a run: exactly N slots, N results."""
 
     class State(models.TextChoices):
@@ -129,15 +122,10 @@ class Slot(models.Model):
     opening = models.TextField(blank=True, help_text="Its first question, once there is one.")
     sketch = ArrayField(models.BigIntegerField(), default=list, help_text="By which near-duplicates of it are found.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    lease_token = models.UUIDField(null=True)
-    lease_until = models.DateTimeField(null=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     not_before = models.DateTimeField(null=True, help_text="A slot that failed for a passing reason waits until then.")
     error_kind = models.CharField(max_length=10, blank=True)
-    error = models.TextField(blank=True)
     conversation = models.OneToOneField(Conversation, models.SET_NULL, null=True, related_name="slot")
     delivered = models.BooleanField(default=True, help_text="Whether the sinks of the recipe have the conversation.")
-    updated = models.DateTimeField(auto_now=True)
 
     class Meta:
         ordering = ["index"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datasets.schema import Source
 from generation.engine import prompts
 from generation.engine.protocols import Brief, ModifiedPrompt, Retriever
-from generation.engine.retrievers import ask
+from generation.engine.retrievers import ask, identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +30,9 @@ class WithRetrieval:
 
 def merge(*groups: Sequence[Source]) -> tuple[Source, ...]:
     """Every passage once, where it first stood; its score is the last one that is known."""
-    merged: dict[tuple[int, str], Source] = {}
+    merged: dict[int | str, Source] = {}
     for source in (source for group in groups for source in group):
-        # What is not in the archive has no number, but it has its text.
-        key = (source.passage, "" if source.passage else source.text)
+        key = identity(source)
         if key not in merged or source.score is not None:
             merged[key] = source
     return tuple(merged.values())

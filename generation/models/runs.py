@@ -161,6 +161,9 @@ class Call(models.Model):
     completion_tokens = models.PositiveIntegerField(default=0)
     latency_ms = models.PositiveIntegerField(default=0)
     tries = models.PositiveSmallIntegerField(default=1)
+    finish = models.CharField(
+        max_length=40, blank=True, default="", help_text="Why the reply ended, in the server's word."
+    )
     cost = models.DecimalField(max_digits=12, decimal_places=6, default=0)
     created = models.DateTimeField(auto_now_add=True)
 

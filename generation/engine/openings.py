@@ -67,16 +67,23 @@ class Anything:
 class Known:
     """First questions of one process, in memory. Those beyond the first of a proposal are not handed on."""
 
-    def __init__(self) -> None:
+    def __init__(self, salt: int = 0) -> None:
+        self._salt = salt
         self._bands: dict[int, list[frozenset[str]]] = defaultdict(list)
 
     async def admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:
-        return next((text for text in proposed if self._is_new(text)), None)
+        return next((text for text in proposed if self.takes(text)), None)
 
-    def _is_new(self, text: str) -> bool:
-        numbers, words = sketch(text), features(text)
-        if any(similarity(words, known) >= ALIKE for number in numbers for known in self._bands[number]):
-            return False
-        for number in numbers:
+    def add(self, text: str) -> None:
+        words = features(text)
+        for number in sketch(text, self._salt):
             self._bands[number].append(words)
+
+    def takes(self, text: str) -> bool:
+        """Whether it is near no other. If so, it is known from now on."""
+        words = features(text)
+        near = (known for number in sketch(text, self._salt) for known in self._bands.get(number, ()))
+        if any(similarity(words, known) >= ALIKE for known in near):
+            return False
+        self.add(text)
         return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connection, connections, transaction
@@ -10,68 +12,131 @@ from django.db.models import QuerySet
 
 from datasets.text import clean
 from generation.engine.errors import TransientError
-from generation.engine.openings import ALIKE, features, similarity, sketch
+from generation.engine.openings import Known, sketch
 from generation.engine.protocols import Brief
 from generation.models import Run, Slot
 
 LOCKS = 0x0A17
 """Namespace of the advisory locks taken here."""
 
+# Those that share a band with one of these: there are few, unless many are alike.
+NEAR = """
+    SELECT DISTINCT near.opening FROM unnest(%s::text[]) AS asked (sketch), LATERAL (
+        SELECT opening FROM generation_slot
+        WHERE run_id = %s AND sketch && asked.sketch::bigint[] LIMIT 50
+    ) AS near
+"""
+GIVE = """
+    UPDATE generation_slot AS slot SET opening = given.opening, sketch = given.sketch::bigint[]
+    FROM unnest(%s::bigint[], %s::text[], %s::text[]) AS given (id, opening, sketch) WHERE slot.id = given.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one dialog proposes, and where it waits for the answer."""
+
+    brief: Brief
+    proposed: Sequence[str]
+    answer: asyncio.Future[str | None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def leads(self) -> bool:
+        """Whether the others of its batch wait for what it has left."""
+        return self.brief.questions > 1
+
 
 class RunOpenings:
-    """Implements `generation.engine.protocols.Openings` for one run, in its rows. `Brief.slot` is the slot's key."""
+    """Implements `generation.engine.protocols.Openings` for one run, in its rows. `Brief.slot` is the slot's key.
+
+    What dialogs ask while others are being answered is answered together: one transaction for all of them.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run.pk
+        self._waiting: list[_Asked] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:
+        asked = _Asked(brief, [clean(text) for text in proposed])
+        self._waiting.append(asked)
+        if self._task is None:
+            self._task = asyncio.create_task(self._answer_all())
+        return await asked.answer
+
+    async def _answer_all(self) -> None:
+        while self._waiting:
+            group, self._waiting = self._waiting, []
+            answers = await self._answers(group)
+            for asked, answer in zip(group, answers, strict=True):
+                if asked.answer.done():  # cancelled meanwhile
+                    continue
+                if isinstance(answer, Exception):
+                    asked.answer.set_exception(answer)
+                else:
+                    asked.answer.set_result(answer)
+        self._task = None
+
+    async def _answers(self, group: Sequence[_Asked]) -> Sequence[str | Exception | None]:
         try:
-            return await sync_to_async(self._admit)(brief, [clean(text) for text in proposed])
-        except (OperationalError, InterfaceError) as error:
+            return await sync_to_async(self._admit)(group)
+        except (OperationalError, InterfaceError):
             await sync_to_async(connections.close_all)()
-            raise TransientError("The database does not answer.") from error
+            return [TransientError("The database does not answer.") for _ in group]
+        except Exception as error:
+            return [error for _ in group]
 
     @transaction.atomic
-    def _admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:
+    def _admit(self, group: Sequence[_Asked]) -> list[str | None]:
         # One at a time: two workers might otherwise write the same question in the same moment.
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCKS, self._run])
-        new = self._new(proposed)
-        if not new:
-            return None
-        self._give(brief.slot, new[0])
-        if brief.questions > 1:
-            self._hand_on(brief.slot, new[1:])
-        return new[0]
+        known = self._known([text for asked in group for text in asked.proposed])
+        new = [[text for text in asked.proposed if known.takes(text)] for asked in group]
+        given = {asked.brief.slot: texts[0] for asked, texts in zip(group, new, strict=True) if texts}
+        rest = {asked.brief.slot: texts[1:] for asked, texts in zip(group, new, strict=True) if asked.leads and texts}
+        self._give(given | self._handed_on(rest))
+        return [given.get(asked.brief.slot) for asked in group]
 
-    def _new(self, proposed: Sequence[str]) -> list[str]:
-        new: list[str] = []
-        for text in proposed:
-            words = features(text)
-            if not any(similarity(words, features(other)) >= ALIKE for other in [*new, *self._near(text)]):
-                new.append(text)
-        return new
+    def _known(self, texts: Sequence[str]) -> Known:
+        """Questions of the run that may be like one of these."""
+        known = Known(self._run)
+        with connection.cursor() as cursor:
+            cursor.execute(NEAR, [[_literal(sketch(text, self._run)) for text in texts], self._run])
+            for (opening,) in cursor.fetchall():
+                known.add(opening)
+        return known
 
-    def _near(self, text: str) -> Sequence[str]:
-        """Questions of the run that may be like `text`."""
-        near = Slot.objects.filter(run=self._run, sketch__overlap=sketch(text, self._run))
-        return list(near.values_list("opening", flat=True)[:50])
+    def _handed_on(self, openings: Mapping[int, Sequence[str]]) -> dict[int, str]:
+        """What the others of each leader's batch get; whom none is left for has one written by itself."""
+        if not openings:
+            return {}
+        batches = Slot.objects.filter(pk__in=openings).values_list("batch", "pk")
+        left = {batch: list(openings[leader]) for batch, leader in batches}
+        given: dict[int, str] = {}
+        alone: list[int] = []
+        for pk, batch in waiting_of(self._run, *left).values_list("pk", "batch"):
+            if left[batch]:
+                given[pk] = left[batch].pop(0)
+            else:
+                alone.append(pk)
+        Slot.objects.filter(pk__in=alone).update(leads=True)
+        return given
 
-    def _give(self, slot: int, opening: str) -> None:
-        Slot.objects.filter(pk=slot).update(opening=opening, sketch=sketch(opening, self._run))
-
-    def _hand_on(self, leader: int, openings: Sequence[str]) -> None:
-        """The others of the batch get the other questions; whom none is left for has one written by itself."""
-        batch = Slot.objects.values_list("batch", flat=True).get(pk=leader)
-        waiting = list(waiting_of(self._run, batch).values_list("pk", flat=True))
-        for pk, opening in zip(waiting, openings, strict=False):
-            self._give(pk, opening)
-        Slot.objects.filter(pk__in=waiting[len(openings) :]).update(leads=True)
+    def _give(self, openings: Mapping[int, str]) -> None:
+        sketches = [_literal(sketch(text, self._run)) for text in openings.values()]
+        with connection.cursor() as cursor:
+            cursor.execute(GIVE, [list(openings), list(openings.values()), sketches])
 
 
-def waiting_of(run_id: int, batch: int) -> QuerySet[Slot]:
-    """Slots of a batch that wait for the question that its leader has written for them."""
-    return Slot.objects.filter(run=run_id, batch=batch, leads=False, opening="").order_by("index")
+def _literal(numbers: Sequence[int]) -> str:
+    """As PostgreSQL writes an array: it takes no list of lists of which each is a value of its own."""
+    return f"{{{','.join(map(str, numbers))}}}"
+
+
+def waiting_of(run_id: int, *batches: int) -> QuerySet[Slot]:
+    """Slots of batches that wait for the questions that their leaders have written for them."""
+    return Slot.objects.filter(run=run_id, batch__in=batches, leads=False, opening="").order_by("index")
 
 
 def free_waiting(slot: Slot) -> None:

@@ -2,9 +2,9 @@
 
 from ninja import Router
 
-from . import embeddings, endpoints, improvements, monitoring, personas, recipes, runs
+from . import embeddings, endpoints, improvements, monitoring, pairs, personas, recipes, runs
 
 router = Router()
-# Monitoring before runs, whose actions have any name.
-for room in (embeddings, endpoints, improvements, monitoring, personas, recipes, runs):
+# Monitoring and pairs before runs, whose actions have any name.
+for room in (embeddings, endpoints, improvements, monitoring, pairs, personas, recipes, runs):
     router.add_router("", room.router)

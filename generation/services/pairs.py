@@ -150,7 +150,7 @@ class Pair:
         return self.chosen.score - self.rejected.score
 
 
-def page_of_pairs(run: Run, product: Pairs, only: Only = "", **place: Any) -> Page[Any]:
+def page_of_pairs(run: Run, product: Pairs, only: Only = "", *, size: int = ROWS, **place: Any) -> Page[Any]:
     """Conversations, newest first, each with its `alternatives`."""
     rows = run.batch.conversations.all()
     valid = with_pairs(rows, run.project, product.gap)
@@ -162,7 +162,7 @@ def page_of_pairs(run: Run, product: Pairs, only: Only = "", **place: Any) -> Pa
     versions = Prefetch(
         "versions", alternatives.prefetch_related("judgements").order_by("number"), to_attr="alternatives"
     )
-    return keyset(rows.prefetch_related(versions), "pk", size=ROWS, descending=True, **place)
+    return keyset(rows.prefetch_related(versions), "pk", size=size, descending=True, **place)
 
 
 def pair_of(conversation: Conversation, alternatives: Sequence[Version], product: Pairs) -> Pair:

@@ -77,7 +77,7 @@ class World:
             "conversation": conversation.pk,
             "label": label.pk,
             "export": self._export(project, owner).pk,
-            "run": start_run(project=project, spec=Recipe.model_validate(recipe), user=owner).pk,
+            "run": start_run(project=project, spec=self._pairs(recipe), user=owner).pk,
             "action": "pause",
             "improvement": improvement.improvement_id,
             "proposal": improvement.pk,
@@ -118,6 +118,12 @@ class World:
             "change_alert_rule": {"threshold": 0.5},
             "estimate_run": {"recipe": recipe},
         }
+
+    @staticmethod
+    def _pairs(recipe: dict[str, Any]) -> Recipe:
+        """The recipe, of preference pairs."""
+        models = recipe["models"] | {"judge": recipe["models"]["respondent"]}
+        return Recipe.model_validate(recipe | {"product": {"kind": "pairs"}, "judge": {}, "models": models})
 
     @staticmethod
     def _alert(rule: AlertRule) -> Alert:

@@ -20,6 +20,7 @@ from generation.engine.recipe import ModelChoice, Pairs
 from generation.models import Call, Endpoint, Price, Run
 from generation.services import pairs
 from generation.services.endpoints import save_endpoint
+from tests.api_program import Program, refusal
 from tests.factories import make_dialog
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.pulled import pulled
@@ -207,3 +208,51 @@ def test_markup_in_answers_is_shown_as_text(project: Project, annotator: User, c
     run = landed(paired(project, conversations=1), answers(0.9, 0.1, question="<script>alert(1)</script>?"))
     page = client_of(annotator).get(reverse("generation:run-pairs", args=[project.slug, run.pk])).content.decode()
     assert "<script>alert" not in page
+
+
+# -- by programs --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("member", ["owner", "teammate"])
+def test_members_programs_read_what_the_page_says(
+    run: Run, project: Project, member: str, request: pytest.FixtureRequest
+) -> None:
+    program = Program.of(request.getfixturevalue(member))
+    said = program.get(f"/projects/{project.slug}/runs/{run.pk}/pairs/report")
+    assert {name: said[name] for name in ("gap", "attempted", "valid", "discarded", "discard_rate", "labels")} == {
+        "gap": 0.1,
+        "attempted": 5,
+        "valid": 3,
+        "discarded": 2,
+        "discard_rate": 0.4,
+        "labels": {"way 1": 2, "way 2": 1},
+    }
+    assert [round(said[name], 3) for name in ("chosen", "rejected", "mean_gap")] == [0.8, 0.4, 0.4]
+    assert said["warnings"] == []
+
+
+@pytest.mark.django_db
+def test_programs_read_the_pairs_page_by_page_and_by_kind(run: Run, project: Project, teammate: User) -> None:
+    program, path = Program.of(teammate), f"/projects/{project.slug}/runs/{run.pk}/pairs"
+    pages = list(program.pages(path, limit=2))
+    assert [len(page) for page in pages] == [2, 2, 1]
+    assert [one["question"] for page in pages for one in page] == ["Five?", "Four?", "Three?", "Two?", "One?"]
+    two = next(one for page in pages for one in page if one["question"] == "Two?")
+    assert [(one["label"], one["score"]) for one in two["answers"]] == [("way 1", 0.8), ("way 3", 0.6), ("way 2", 0.4)]
+    assert (two["valid"], round(two["gap"], 3)) == (True, 0.4)
+    five, _ = program.get(path, only="discarded")["items"]
+    assert (five["valid"], five["gap"], five["answers"][-1]["error"]) == (False, None, "No JSON.")
+    assert len(program.get(path, only="valid")["items"]) == 3
+    assert "only" in refusal(program.call("GET", path, only="odd"), 422)
+
+
+@pytest.mark.django_db
+def test_strangers_programs_find_nothing_and_other_runs_have_no_pairs(
+    run: Run, project: Project, owner: User, stranger: User
+) -> None:
+    plain = landed(launched(project), made())
+    for end in ("pairs", "pairs/report"):
+        assert refusal(Program.of(stranger).call("GET", f"/projects/{project.slug}/runs/{run.pk}/{end}"), 404)
+        answer = Program.of(owner).call("GET", f"/projects/{project.slug}/runs/{plain.pk}/{end}")
+        assert "makes no preference pairs" in refusal(answer, 422)

@@ -1,7 +1,7 @@
 """How things get made: the tables of the press."""
 
 from .alerts import Alert, AlertDelivery, AlertMail, AlertRule, AlertWebhook
-from .endpoints import CorpusEmbedding, Endpoint, EndpointKey, Price
+from .endpoints import CorpusEmbedding, Endpoint, EndpointKey, PassageVector, Price
 from .improvements import Improvement, ImprovementItem
 from .personas import PersonaBranch, PersonaGrowth
 from .runs import Call, Recipe, Run, Slot
@@ -9,6 +9,6 @@ from .trials import Trial
 
 __all__ = [
     "Alert", "AlertDelivery", "AlertMail", "AlertRule", "AlertWebhook", "Call", "CorpusEmbedding", "Endpoint",
-    "EndpointKey", "Improvement", "ImprovementItem", "PersonaBranch", "PersonaGrowth", "Price", "Recipe", "Run", "Slot",
-    "Trial",
+    "EndpointKey", "Improvement", "ImprovementItem", "PassageVector", "PersonaBranch", "PersonaGrowth", "Price", "Recipe",
+    "Run", "Slot", "Trial",
 ]  # fmt: skip

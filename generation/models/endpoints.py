@@ -116,3 +116,23 @@ class CorpusEmbedding(models.Model):
 
     def __str__(self) -> str:
         return f"{self.corpus}: {self.model}"
+
+
+class PassageVector(models.Model):
+    """What a model made of a passage's text, so that nobody pays for the same text again when its file is read anew.
+
+    `digest` is the SHA-256 of the text, `vector` little-endian float32. All of one model are equally long.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="vectors", db_index=False)
+    model = models.CharField(max_length=150)
+    digest = models.BinaryField(max_length=32)
+    vector = models.BinaryField()
+    used = models.DateField(help_text="The last day on which it was asked for.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["endpoint", "model", "digest"], name="one_vector_a_text")]
+        indexes = [models.Index(fields=["used"], name="vector_unused")]
+
+    def __str__(self) -> str:
+        return f"{self.model}: {bytes(self.digest).hex()[:12]}"

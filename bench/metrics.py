@@ -85,6 +85,7 @@ def fill(project: Project, run: int, batch: int, slots: int) -> None:
             {"project_id": "%(project)s", "run_id": RUN, "slot": f"n % (%(slots)s / {RUNS})",
              "operation": f"'{operation}'", "model": "'model-' || n % 3", "prompt_tokens": "500 + n % 3000",
              "completion_tokens": "50 + n % 500", "latency_ms": "200 + n % 5000", "tries": "1 + (n % 40 = 0)::int",
+             "finish": "CASE WHEN n % 30 = 0 THEN 'length' ELSE 'stop' END",
              "cost": "0.001", "created": WHEN},
             project=project.pk, run=run, slots=slots,
         )  # fmt: skip

@@ -88,6 +88,8 @@ class Step(Frozen):
     completion_tokens: int = 0
     latency_ms: int = 0
     tries: int = 1
+    finish: str = ""
+    """Why the reply ended, in the server's word: stop, length, tool_calls and so on; empty where it gave none."""
     sources: tuple[Source, ...] = ()
 
 

@@ -111,6 +111,7 @@ class CallAdmin(ReadOnly, LargeTable):
         "completion_tokens",
         "latency_ms",
         "tries",
+        "finish",
         "cost",
     ]
     list_filter = ["operation", "project"]

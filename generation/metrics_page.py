@@ -24,6 +24,8 @@ KINDS = {
     "fatal": "Needs a person",
 }
 """`error_kind` of slots, in words."""
+UNSAID = "not said"
+"""Why a reply ended, where its server did not say."""
 WEEK = 8
 """Days of which each has a bar; more of them are a line."""
 
@@ -189,6 +191,9 @@ def _of_calls(metrics: Metrics) -> list[SafeString]:
     tries = series(by_time, scope, lambda ones: sum(one.tries for one in ones) / sum(one.calls for one in ones))
     return [
         charts.donut("Calls by model", models),
+        charts.bars(
+            "Calls by why the reply ended", [(word or UNSAID, count) for word, count in metrics.finishes.items()]
+        ),
         _extremes("Seconds a call", latency, metrics),
         charts.lines("Tokens a call, on average", mean, tones=["ghost", "accent", "waiting"]),
         charts.lines("Tokens in all", total, tones=["ghost", "accent"]),

@@ -59,6 +59,9 @@ class MetricsOut(Schema):
     errors: dict[str, int] = Field(description="Attempts that failed, by kind.")
     evaluation_error_rate: float | None
     measures: dict[str, dict[str, float]] = Field(description="By name: count, mean, min and max; times in seconds.")
+    finish_reasons: dict[str, int] = Field(
+        description="Calls by the server's word for why the reply ended (stop, length, …); empty where it gave none."
+    )
     usage: list[UsageOut] = Field(description="By model and operation, what cost the most first.")
 
 
@@ -89,7 +92,7 @@ def _metrics(scope: Scope, endpoints: Any) -> dict[str, Any]:
         "since": scope.since, "until": scope.until, "calls": found.calls, "tries": found.tries, "money": found.money,
         "done": ended.done, "failed": ended.failed, "success_rate": ended.success_rate, "error_rate": ended.error_rate,
         "errors": ended.errors, "evaluation_error_rate": found.judgements.error_rate, "measures": measures,
-        "usage": usage_of(found, dict(endpoints)),
+        "finish_reasons": found.finishes, "usage": usage_of(found, dict(endpoints)),
     }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from datasets.schema import Source, Step, Trace
 
 from .errors import BadReply, DialogError
 from .protocols import ChatModel, ChatRequest, Completion, Reply
-from .replies import storable
+from .replies import storable, word
 
 
 class Calls:
@@ -84,7 +84,14 @@ class Calls:
         try:
             completion = await model.complete(replace(request, seed=seed))
         except BadReply as error:
-            lost = Completion("", "", error.prompt_tokens, error.completion_tokens)
+            lost = Completion(
+                "",
+                "",
+                error.prompt_tokens,
+                error.completion_tokens,
+                finish_reason=error.finish_reason,
+                tries=error.tries,
+            )
             self._keep(lost, request, None, ())
             raise
         text, reasoning = storable(completion.text), storable(completion.reasoning)
@@ -97,7 +104,7 @@ class Calls:
     ) -> None:
         step = Step(
             operation=request.operation,
-            model=completion.model,
+            model=word(completion.model, 150),
             request=tuple((turn.role, self._index(turn.content)) for turn in request.turns),
             reply=self._index(completion.text),
             message=message,
@@ -105,6 +112,7 @@ class Calls:
             completion_tokens=completion.completion_tokens,
             latency_ms=round(completion.latency * 1000),
             tries=completion.tries,
+            finish=word(completion.finish_reason),
             sources=sources,
         )
         self._steps.append(step)

@@ -30,11 +30,14 @@ class TransientError(EngineError):
 class BadReply(EngineError):
     """The model answered, but not with what was asked: empty, cut, or not the promised JSON. Costs a retry.
 
-    The tokens are those of all replies that were thrown away with it: they are paid for like any other.
+    The tokens are those of all replies that were thrown away with it: they are paid for like any other. `tries` says
+    how many requests that took, `finish_reason` why the last reply ended.
     """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    tries: int = 1
+    finish_reason: str = ""
 
 
 class DialogError(EngineError):

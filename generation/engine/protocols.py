@@ -41,14 +41,17 @@ class ChatRequest:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered. Token counts are the server's own; `latency` is in seconds, of the successful try."""
+    """What a model answered. Token counts are the server's own; `latency` is in seconds, of the successful try.
+
+    `finish_reason` is the server's word for why the reply ended; empty where it gives none.
+    """
 
     text: str
     model: str
     prompt_tokens: int = 0
     completion_tokens: int = 0
     latency: float = 0.0
-    finish_reason: str = "stop"
+    finish_reason: str = ""
     reasoning: str = ""
     tries: int = 1
 

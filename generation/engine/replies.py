@@ -37,6 +37,12 @@ def storable(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "ignore").decode()
 
 
+def word(said: str, limit: int = 40) -> str:
+    """What a server calls something, on one line and no longer than `limit`."""
+    line = " ".join(storable(said[: 4 * limit]).split())
+    return "".join(letter for letter in line if letter.isprintable())[:limit]
+
+
 Said = Annotated[str, AfterValidator(storable), AfterValidator(str.strip)]
 
 

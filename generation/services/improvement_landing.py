@@ -18,7 +18,7 @@ from generation.engine.protocols import Failed, Job, Landing, Made
 from generation.models import Call, Improvement, ImprovementItem
 
 from .claims import MAX_ATTEMPTS
-from .landing import RETRY_AFTER, Landed, judgement_columns
+from .landing import RETRY_AFTER, Landed, call_columns, judgement_columns
 
 State = ImprovementItem.State
 Held = Mapping[int, ImprovementItem]
@@ -127,14 +127,10 @@ def _write_calls(improvement: Improvement, spoken: Iterable[Spoken], landed: Lan
 
 
 def _call(improvement: Improvement, cast: Cast, step: Step) -> Call:
+    model = cast.spoken_by(step)
     return Call(
         project_id=improvement.project_id,
-        endpoint_id=cast.spoken_by(step).endpoint,
-        operation=step.operation,
-        model=step.model,
-        prompt_tokens=step.prompt_tokens,
-        completion_tokens=step.completion_tokens,
-        latency_ms=step.latency_ms,
-        tries=step.tries,
-        cost=cast.cost(step),
+        endpoint_id=model.endpoint,
+        cost=model.cost(step.prompt_tokens, step.completion_tokens),
+        **call_columns(step, asked=model.model),
     )

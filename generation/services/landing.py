@@ -199,11 +199,22 @@ def _call(run: Run, frozen: Frozen, slot: Slot, step: Step) -> Call:
         run_id=run.pk,
         slot=slot.index,
         endpoint_id=model.endpoint,
-        operation=step.operation,
-        model=step.model,
-        prompt_tokens=step.prompt_tokens,
-        completion_tokens=step.completion_tokens,
-        latency_ms=step.latency_ms,
-        tries=step.tries,
         cost=model.cost(step.prompt_tokens, step.completion_tokens),
+        **call_columns(step, asked=model.model),
     )
+
+
+def call_columns(step: Step, *, asked: str) -> dict[str, Any]:
+    """What a Call row holds of a step, whoever pays for it.
+
+    The model is the one that the server says; of a reply that was thrown away, the one that was `asked`.
+    """
+    return {
+        "operation": step.operation,
+        "model": step.model or asked,
+        "prompt_tokens": step.prompt_tokens,
+        "completion_tokens": step.completion_tokens,
+        "latency_ms": step.latency_ms,
+        "tries": step.tries,
+        "finish": step.finish,
+    }

@@ -16,11 +16,11 @@ from .metrics import Scope
 CHUNK = 2_000
 COLUMNS = (
     "id", "created", "run", "slot", "endpoint", "operation", "model", "prompt_tokens", "completion_tokens",
-    "latency_ms", "tries", "cost",
+    "latency_ms", "tries", "finish", "cost",
 )  # fmt: skip
 FIELDS = (
     "pk", "created", "run_id", "slot", "endpoint__name", "operation", "model", "prompt_tokens", "completion_tokens",
-    "latency_ms", "tries", "cost",
+    "latency_ms", "tries", "finish", "cost",
 )  # fmt: skip
 
 

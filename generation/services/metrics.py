@@ -35,6 +35,9 @@ JUDGING = "judge"
 """The operation of evaluators."""
 ASIDE = ("judge", "embedding")
 """Operations that do not count as the generation of a conversation."""
+WORDS = 12
+"""So many words for why replies ended are told apart: servers may think of as many as they like."""
+OTHERS = "others"
 DURATIONS = (1, 2, 5, 10, 20, 30, 60, 120, 300)
 """Edges, in seconds, between the bars of how long conversations took."""
 
@@ -92,6 +95,8 @@ class Metrics:
 
     scope: Scope
     groups: list[CallGroup]
+    finishes: dict[str, int]
+    """Calls by the server's word for why the reply ended, most frequent first; "" where it gave none."""
     generation: dict[datetime, Measure]
     """Seconds that models took for a conversation, whatever it took to get it, but not for judging it."""
     durations: list[int]
@@ -153,12 +158,13 @@ class Metrics:
 def metrics_of(scope: Scope) -> Metrics:
     """All metrics of a scope. Of a million calls, see `bench/metrics.py`."""
     groups = [_group(row) for row in _rows(sql.calls(scope), scope)]
+    finishes = _finishes(scope)
     if scope.is_of_some_calls:
-        return Metrics(scope, groups, {}, [], {}, {}, 1)
+        return Metrics(scope, groups, finishes, {}, [], {}, {}, 1)
     generation, durations = _generation(scope)
     outcomes = _outcomes(scope)
     every = max(1, ceil(sum(one.done for one in outcomes.values()) / SAMPLE))
-    return Metrics(scope, groups, generation, durations, outcomes, _judged(scope, every), every)
+    return Metrics(scope, groups, finishes, generation, durations, outcomes, _judged(scope, every), every)
 
 
 def is_large(scope: Scope) -> bool:
@@ -265,6 +271,14 @@ def _group(row: tuple[Any, ...]) -> CallGroup:
         _measure(calls, *prompt), _measure(calls, *completion), _measure(calls, *tokens),
         _in_seconds(calls, *latency),
     )  # fmt: skip
+
+
+def _finishes(scope: Scope) -> dict[str, int]:
+    rows = _rows(sql.finishes(scope), scope, limit=WORDS)
+    found = {word: count for word, count, _ in rows}
+    if others := sum(int(total) for _, _, total in rows[:1]) - sum(found.values()):
+        found[OTHERS] = found.get(OTHERS, 0) + others
+    return found
 
 
 def _generation(scope: Scope) -> tuple[dict[datetime, Measure], list[int]]:

@@ -61,6 +61,17 @@ def calls(scope: Bounds) -> str:
     """  # noqa: S608 (conditions are written here)
 
 
+def finishes(scope: Bounds) -> str:
+    """The most frequent words for why a reply ended, each with its calls and those of all words.
+
+    Embeddings do not end.
+    """
+    return f"""
+        SELECT finish, count(*), sum(count(*)) OVER () FROM generation_call
+        WHERE {_calls_of(scope)} AND operation <> 'embedding' GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT %(limit)s
+    """  # noqa: S608
+
+
 def calls_by_run(scope: Bounds) -> str:
     return f"""
         SELECT run_id, count(*), sum(prompt_tokens), sum(completion_tokens), sum(cost)

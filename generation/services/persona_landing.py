@@ -20,6 +20,7 @@ from generation.models import Call, PersonaBranch, PersonaGrowth
 
 from . import persona_growths
 from .claims import MAX_ATTEMPTS
+from .landing import call_columns
 
 RETRY_AFTER = timedelta(seconds=20)
 """How long a branch that failed for a passing reason waits for its next attempt, times the attempts so far."""
@@ -123,11 +124,6 @@ def _call(growth: PersonaGrowth, step: Step) -> Call:
     return Call(
         project_id=growth.project_id,
         endpoint_id=growth.endpoint_id,
-        operation=step.operation,
-        model=step.model,
-        prompt_tokens=step.prompt_tokens,
-        completion_tokens=step.completion_tokens,
-        latency_ms=step.latency_ms,
-        tries=step.tries,
         cost=growth.price_of(step.prompt_tokens, step.completion_tokens),
+        **call_columns(step, asked=growth.model),
     )

@@ -47,6 +47,8 @@ class Model:
     say: Callable[[ChatRequest], str | Exception] = reply_to
     latency: float = 0.0
     asked: list[ChatRequest] = field(default_factory=list)
+    finish: str = "stop"
+    name: str = "model-1"
 
     async def complete(self, request: ChatRequest) -> Completion:
         self.asked.append(request)
@@ -54,7 +56,7 @@ class Model:
         said = self.say(request)
         if isinstance(said, Exception):
             raise said
-        return Completion(said, "model-1", prompt_tokens=10, completion_tokens=5, latency=0.25)
+        return Completion(said, self.name, 10, 5, 0.25, self.finish)
 
     def of(self, operation: str) -> list[ChatRequest]:
         return [request for request in self.asked if request.operation == operation]

@@ -258,10 +258,31 @@ async def test_tries_are_bounded_and_their_cost_is_kept() -> None:
 
 async def test_tokens_that_a_model_lost_on_bad_replies_are_kept() -> None:
     error = BadReply("The reply was cut.")
-    error.prompt_tokens, error.completion_tokens = 30, 600
+    error.prompt_tokens, error.completion_tokens, error.tries, error.finish_reason = 30, 600, 3, "length"
     outcome = failed(await maker(Model(in_turn("answer", error))).make(Brief(seed=1, turns=1)))
     assert (outcome.kind, outcome.error) == ("dialog", "The reply was cut.")
-    assert (outcome.steps[-1].prompt_tokens, outcome.steps[-1].completion_tokens) == (30, 600)
+    lost = outcome.steps[-1]
+    assert (lost.prompt_tokens, lost.completion_tokens, lost.tries, lost.finish) == (30, 600, 3, "length")
+
+
+async def test_steps_say_why_replies_ended_those_of_no_use_too() -> None:
+    model = Model(in_turn("answer", "  "), finish="eos")
+    steps = made(await maker(model).make(Brief(seed=1, turns=1))).steps
+    assert [(step.operation, step.finish) for step in steps] == [("instruction", "eos"), *[("answer", "eos")] * 2]
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [("x" * 10**7, "x" * 40), ("a\x00b\ud800\n\tc\x1b[1m\u202e", "ab c[1m"), ("  length ", "length"), ("", "")],
+)
+async def test_a_servers_words_are_kept_short_and_on_one_line(said: str, kept: str) -> None:
+    steps = made(await maker(Model(finish=said)).make(Brief(seed=1, turns=1))).steps
+    assert {step.finish for step in steps} == {kept}
+
+
+async def test_a_model_that_reports_an_endless_name_has_it_cut() -> None:
+    steps = made(await maker(Model(name="m" * 1000)).make(Brief(seed=1, turns=1))).steps
+    assert {step.model for step in steps} == {"m" * 150}
 
 
 @pytest.mark.parametrize(

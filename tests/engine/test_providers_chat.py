@@ -7,12 +7,14 @@ import socket
 import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from typing import Any
 
 import pytest
 
 from generation.engine.errors import BadReply, DialogError, FatalError, TransientError
 from generation.engine.providers import ClientPool, Dialect, OpenAIChat, Overloaded, Server
 from generation.engine.providers.presets import PRESETS
+from generation.engine.providers.reply import MOST_TOKENS, completion
 from tests.engine.provider_parts import SCHEMA, chat, request
 from tests.fixtures_model_server import RunningModelServer, free_port
 
@@ -207,6 +209,32 @@ async def test_a_reply_of_no_use_is_a_bad_reply_that_was_paid_for(
         with pytest.raises(BadReply, match=words) as caught:
             await model.complete(request(max_tokens=40))
     assert caught.value.prompt_tokens > 0
+    assert caught.value.finish_reason == {"empty": "stop", "length": "length"}[kind]
+
+
+@pytest.mark.parametrize("said", [None, 7, ["stop"], {"type": "stop"}, ""])
+def test_a_server_that_gives_no_word_for_why_it_ended_is_not_given_one(said: object) -> None:
+    assert completion(reply_of(finish=said), request(), "m", 0.1).finish_reason == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [(-5, 0), (None, 0), ("12", 12), (10**30, MOST_TOKENS), (2.5, 2), (True, 1)],
+)
+def test_token_counts_are_such_as_the_ledger_can_hold(said: object, counted: int) -> None:
+    assert completion(reply_of(tokens=said), request(), "m", 0.1).prompt_tokens == counted
+
+
+@pytest.mark.parametrize("said", [float("inf"), float("nan"), "many", [3]])
+def test_what_is_no_token_count_is_no_chat_completion(said: object) -> None:
+    with pytest.raises(TransientError, match="not a chat completion"):
+        completion(reply_of(tokens=said), request(), "m", 0.1)
+
+
+def reply_of(*, finish: object = "stop", tokens: object = 1) -> dict[str, Any]:
+    message = {"role": "assistant", "content": "Hold the button."}
+    usage = {"prompt_tokens": tokens, "completion_tokens": tokens}
+    return {"choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage}
 
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "thinking"])

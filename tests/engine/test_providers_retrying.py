@@ -59,6 +59,7 @@ async def test_bad_replies_are_bounded_and_their_tokens_are_counted(model_server
         stats["prompt_tokens"],
         stats["completion_tokens"],
     )
+    assert (caught.value.tries, caught.value.finish_reason) == (QUICK.bad_replies, "stop")
 
 
 async def test_the_tokens_of_replies_thrown_away_are_on_the_completion(model_server: RunningModelServer) -> None:

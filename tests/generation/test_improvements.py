@@ -166,6 +166,7 @@ def test_calls_are_in_the_ledger_and_counted_in_money(project: Project, server: 
     paid = sum(2 * call.prompt_tokens + 4 * call.completion_tokens for call in calls)
     assert improvement.cost == Decimal(paid) / 1_000_000
     assert sorted(calls.values_list("operation", flat=True)) == ["improve"] * 3 + ["judge"] * 2 + ["question"]
+    assert set(calls.values_list("finish", flat=True)) == {"stop"}
 
 
 # -- what is refused, and what goes wrong -------------------------------------------------------------------------------

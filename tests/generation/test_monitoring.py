@@ -99,6 +99,28 @@ def test_tokens_tries_and_money_are_counted_by_model_and_operation(project: Proj
     assert by_model == {"small": Decimal("0.30"), "large": Decimal("0.70")}
 
 
+def test_calls_are_counted_by_why_their_replies_ended_but_for_embeddings_which_do_not(project: Project) -> None:
+    run = launched(project)
+    for finish in ("stop", "stop", "length", "", "content_filter", "stop"):
+        called(run, finish=finish)
+    called(run, operation="embedding")
+    called(run, finish="length", model="small", ago=timedelta(hours=3))
+    hour = of_project(project, timedelta(hours=1)).finishes
+    assert list(hour.items()) == [("stop", 3), ("", 1), ("content_filter", 1), ("length", 1)]
+    assert of_project(project, model="small").finishes == {"length": 1}
+
+
+def test_a_server_with_a_new_word_for_each_reply_fills_no_page(project: Project) -> None:
+    run = launched(project)
+    Call.objects.bulk_create(
+        Call(project=project, run=run, operation="answer", model="m", finish=f"word {number}") for number in range(50)
+    )
+    called(run, finish="stop")
+    called(run, finish="stop")
+    found = of_run(run).finishes
+    assert (len(found), found["stop"], found["others"]) == (metrics.WORDS + 1, 2, 50 - metrics.WORDS + 1)
+
+
 def test_scores_are_by_criterion_and_a_failed_judge_is_a_failure_without_a_score(project: Project) -> None:
     run = watched(project, done=3)
     judged(run, 0, overall=0.8, grounding=0.6, factuality=1.0)
@@ -223,6 +245,8 @@ def test_the_run_page_leads_to_its_metrics_which_are_charts_and_a_table(
         "Tokens a call, on average",
         "Score: grounding",
         "test-model",
+        "Calls by why the reply ended",
+        "not said",
     ):
         assert said in shown
     assert 'hx-trigger="every 5s"' in shown
@@ -285,7 +309,7 @@ def test_members_read_metrics_and_strangers_find_nothing(
 
 def test_a_name_that_is_markup_is_text_on_the_metrics_pages(project: Project, owner: User, client_of: ClientOf) -> None:
     run = watched(project, done=1, name="<b>run</b>")
-    called(run, model="<script>alert(1)</script>")
+    called(run, model="<script>alert(1)</script>", finish="<script>alert(2)</script>")
     for shown in (
         page(client_of(owner), "run-metrics", project.slug, run.pk), page(client_of(owner), "monitoring", project.slug)
     ):  # fmt: skip
@@ -314,6 +338,7 @@ def test_a_page_of_metrics_asks_as_many_questions_whatever_there_is(
 
 def test_programs_read_metrics_of_a_project_and_of_a_run(project: Project, owner: User) -> None:
     run = watched(project, done=3, failed=1)
+    run.ledger.filter(slot=3).update(finish="length")
     judged(run, 0, overall=0.5, grounding=0.25)
     program = Program.of(owner)
     for path in ("metrics?span=hour", f"metrics?run={run.pk}", f"runs/{run.pk}/metrics"):
@@ -322,6 +347,7 @@ def test_programs_read_metrics_of_a_project_and_of_a_run(project: Project, owner
         assert found["measures"]["generation_time"] == {"count": 4, "mean": 1.5, "min": 1.5, "max": 1.5}
         assert found["measures"]["evaluation_score_grounding"]["mean"] == 0.25
         assert found["usage"][0]["calls"] == 4
+        assert found["finish_reasons"] == {"": 3, "length": 1}
     assert program.call("GET", f"/projects/{project.slug}/metrics", span="year").status_code == 422
 
 
@@ -353,8 +379,9 @@ def test_the_ledger_comes_as_a_file_with_a_line_a_call(project: Project, owner: 
 
 
 def test_no_line_of_the_ledger_is_a_formula(project: Project, owner: User, client_of: ClientOf) -> None:
-    called(launched(project), model="=HYPERLINK(1)")
-    assert lines_of(client_of(owner), project)[0]["model"] == "'=HYPERLINK(1)"
+    called(launched(project), model="=HYPERLINK(1)", finish="@SUM(1)")
+    (line,) = lines_of(client_of(owner), project)
+    assert (line["model"], line["finish"]) == ("'=HYPERLINK(1)", "'@SUM(1)")
 
 
 def test_a_long_ledger_is_read_in_chunks_and_each_call_is_in_it_once(

@@ -75,6 +75,7 @@ def test_every_call_is_in_the_ledger_with_its_price(
     assert len(calls) == growth.calls == 12
     assert {call.operation for call in calls} == {"persona"}
     assert {call.run for call in calls} == {None}
+    assert {call.finish for call in calls} == {"stop"}
     seen = model_server.stats()
     assert (growth.prompt_tokens, growth.completion_tokens) == (seen["prompt_tokens"], seen["completion_tokens"])
     due = (Decimal(growth.prompt_tokens) + 2 * Decimal(growth.completion_tokens)) / 1_000_000

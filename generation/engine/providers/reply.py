@@ -13,6 +13,8 @@ from generation.engine.protocols import ChatRequest, Completion
 from .servers import Server
 from .troubles import from_status, own_words
 
+MOST_TOKENS = 100_000_000
+"""No reply has more; the ledger can hold the sum of some."""
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -42,18 +44,24 @@ def completion(data: Mapping[str, Any], request: ChatRequest, model: str, latenc
         message = choice["message"]
         text, reasoning = _parts(message)
         usage = data.get("usage") or {}
-        prompt, completed = int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0)
-    except (LookupError, TypeError, ValueError, AttributeError):
+        prompt, completed = _tokens(usage.get("prompt_tokens")), _tokens(usage.get("completion_tokens"))
+        finish = choice.get("finish_reason")
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         raise TransientError("The server's reply is not a chat completion.") from None
-    finish = choice.get("finish_reason") or "stop"
+    finish = finish if isinstance(finish, str) else ""
     # The name that was asked for, not the dated one that some servers answer with: prices and filters go by it.
     reply = Completion(text, model, prompt, completed, latency, finish, reasoning)
     try:
         _check(reply, message, request)
     except BadReply as error:
-        error.prompt_tokens, error.completion_tokens = prompt, completed
+        error.prompt_tokens, error.completion_tokens, error.finish_reason = prompt, completed, finish
         raise
     return reply
+
+
+def _tokens(count: Any) -> int:
+    """A count of the server's, which may say anything."""
+    return min(max(0, int(count or 0)), MOST_TOKENS)
 
 
 def _check(reply: Completion, message: Mapping[str, Any], request: ChatRequest) -> None:

@@ -98,6 +98,7 @@ class Retrying:
             except BadReply as error:
                 prompt_tokens = error.prompt_tokens = error.prompt_tokens + prompt_tokens
                 completion_tokens = error.completion_tokens = error.completion_tokens + completion_tokens
+                error.tries = attempts.tries
                 attempts.after_bad_reply(error)
                 asked = nudged(request, attempts.bad_replies)
         if attempts.tries == 1:

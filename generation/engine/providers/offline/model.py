@@ -93,7 +93,7 @@ class OfflineChat:
         prompt = "\n".join(turn.content for turn in request.turns)
         text = _REPLIES[request.operation](request, random.Random(_seed(request, prompt)))  # noqa: S311 (no secret)
         latency = time.perf_counter() - begun
-        return Completion(text, NAME, _tokens(prompt), _tokens(text), latency)
+        return Completion(text, NAME, _tokens(prompt), _tokens(text), latency, "stop")
 
 
 def _seed(request: ChatRequest, prompt: str) -> int:

@@ -80,6 +80,9 @@ class Step(Frozen):
 
     operation: Operation
     model: str
+    """By the name that it gave itself; empty where its replies were no use."""
+    speaker: str = ""
+    """Whom the model spoke as: a role of the recipe, or `second`; empty where nobody said."""
     request: tuple[tuple[Role, int], ...]
     reply: int
     message: int | None = None

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 from datasets.schema import Step
 from generation.engine.protocols import ModelRole
 from generation.engine.recipe import ModelChoice
-from generation.frozen import ROLE_OF, FrozenModel, Part
+from generation.frozen import FrozenModel, Part, spoken_by
 
 
 class Cast(Part):
@@ -21,10 +19,8 @@ class Cast(Part):
         return any(model.offline for model in self.models.values())
 
     def spoken_by(self, step: Step) -> FrozenModel:
-        return self.models[ROLE_OF[step.operation]]
-
-    def cost(self, step: Step) -> Decimal:
-        return self.spoken_by(step).cost(step.prompt_tokens, step.completion_tokens)
+        """The model that a call went to."""
+        return spoken_by(step, self.models)
 
 
 class Casts(Part):

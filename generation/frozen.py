@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -18,6 +19,9 @@ ROLE_OF: dict[Operation, ModelRole] = {
     "tool_result": "correspondent",
     "judge": "judge",
 }
+
+SECOND = "second"
+"""Whom the other model of preference pairs speaks as; all others speak as their roles."""
 
 
 class Part(BaseModel):
@@ -45,6 +49,20 @@ class FrozenModel(Part):
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         return (self.prompt_price * prompt_tokens + self.completion_price * completion_tokens) / 1_000_000
+
+
+def spoken_by(step: Step, models: Mapping[ModelRole, FrozenModel], second: FrozenModel | None = None) -> FrozenModel:
+    """The model that a call went to: `second`, or that of a role.
+
+    A component from outside may not say whom it speaks as: then it is who does such work, or who has that name.
+    """
+    speakers = {str(role): model for role, model in models.items()}
+    if second:
+        speakers[SECOND] = second
+    if speaker := speakers.get(step.speaker):
+        return speaker
+    usual = speakers.get(ROLE_OF.get(step.operation, ""), speakers["respondent"])
+    return next((model for model in (usual, *speakers.values()) if model.model == step.model), usual)
 
 
 class FrozenCriterion(Part):
@@ -91,6 +109,4 @@ class Frozen(Part):
 
     def spoken_by(self, step: Step) -> FrozenModel:
         """The model that a call went to."""
-        if self.second and step.model == self.second.model and step.operation == "answer":
-            return self.second
-        return self.models[ROLE_OF[step.operation]]
+        return spoken_by(step, self.models, self.second)

@@ -26,7 +26,7 @@ from generation.engine.protocols import (
 )
 from generation.engine.providers import ClientPool
 from generation.engine.recipe import Pairs, Recipe
-from generation.frozen import Frozen
+from generation.frozen import SECOND, Frozen
 from generation.models import Endpoint
 
 from .judging import panel_of
@@ -67,7 +67,7 @@ def _endpoints(frozen: Frozen) -> list[Endpoint]:
 
 def _speakers(spec: Recipe, frozen: Frozen, switchboard: Switchboard) -> dict[ModelRole, Speaker]:
     return {
-        role: switchboard.speaker(choice.model_copy(update={"model": frozen.models[role].model}))
+        role: switchboard.speaker(choice.model_copy(update={"model": frozen.models[role].model}), name=role)
         for role, choice in spec.models.items()
     }
 
@@ -75,7 +75,7 @@ def _speakers(spec: Recipe, frozen: Frozen, switchboard: Switchboard) -> dict[Mo
 def _second(spec: Recipe, frozen: Frozen, switchboard: Switchboard) -> Speaker | None:
     if not isinstance(spec.product, Pairs) or spec.product.second is None or frozen.second is None:
         return None
-    return switchboard.speaker(spec.product.second.model_copy(update={"model": frozen.second.model}))
+    return switchboard.speaker(spec.product.second.model_copy(update={"model": frozen.second.model}), name=SECOND)
 
 
 def _dialogs(

@@ -79,9 +79,10 @@ class Switchboard:
         limited = Limited(model, self._limiters[endpoint])
         return Retrying(Overheard(limited, lambda trouble: self.hear(trouble)), policy)
 
-    def speaker(self, choice: ModelChoice, policy: RetryPolicy = USUAL) -> Speaker:
-        name = choice.model or self._row(choice.endpoint).chat_model
-        return Speaker(self.model(choice.endpoint, name, policy), choice.temperature, choice.max_tokens)
+    def speaker(self, choice: ModelChoice, policy: RetryPolicy = USUAL, *, name: str = "") -> Speaker:
+        """`name` is what its calls are put down to."""
+        model = choice.model or self._row(choice.endpoint).chat_model
+        return Speaker(self.model(choice.endpoint, model, policy), choice.temperature, choice.max_tokens, name)
 
     def _row(self, endpoint: int) -> Endpoint:
         if endpoint not in self._endpoints:

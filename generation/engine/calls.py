@@ -105,6 +105,7 @@ class Calls:
         step = Step(
             operation=request.operation,
             model=word(completion.model, 150),
+            speaker=request.speaker,
             request=tuple((turn.role, self._index(turn.content)) for turn in request.turns),
             reply=self._index(completion.text),
             message=message,

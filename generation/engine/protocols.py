@@ -28,7 +28,7 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """What is asked of a model. `schema` asks for JSON of that JSON schema, named `schema_name`."""
+    """What is asked of a model: JSON of `schema`, named `schema_name`, if there is one. `speaker` is for the record."""
 
     operation: Operation
     turns: tuple[Turn, ...]
@@ -37,14 +37,12 @@ class ChatRequest:
     schema: Mapping[str, Any] | None = None
     schema_name: str = "reply"
     seed: int | None = None
+    speaker: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered. Token counts are the server's own; `latency` is in seconds, of the successful try.
-
-    `finish_reason` is the server's word for why the reply ended; empty where it gives none.
-    """
+    """What a model answered. Token counts are the server's own; `latency` is in seconds, of the successful try."""
 
     text: str
     model: str
@@ -52,6 +50,7 @@ class Completion:
     completion_tokens: int = 0
     latency: float = 0.0
     finish_reason: str = ""
+    """The server's word for why the reply ended; empty where it gives none."""
     reasoning: str = ""
     tries: int = 1
 
@@ -64,11 +63,12 @@ class ChatModel(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
-    """A model and how it is asked: what a recipe chooses for one role."""
+    """A model and how it is asked: what a recipe chooses for one role. Calls are put down to its `name`."""
 
     model: ChatModel
     temperature: float | None = None
     max_tokens: int | None = None
+    name: str = ""
 
     def request(
         self,
@@ -78,7 +78,9 @@ class Speaker:
         schema: Mapping[str, Any] | None = None,
         schema_name: str = "reply",
     ) -> ChatRequest:
-        return ChatRequest(operation, tuple(turns), self.temperature, self.max_tokens, schema, schema_name)
+        return ChatRequest(
+            operation, tuple(turns), self.temperature, self.max_tokens, schema, schema_name, speaker=self.name
+        )
 
 
 class Embedder(Protocol):

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db.models import Sum
 from django.test import Client
 from django.urls import reverse
 
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.models import Conversation, Project, User
+from datasets.schema import Step
 from datasets.services import exports
 from generation.engine.protocols import Attempt, Made, Verdict
 from generation.engine.recipe import ModelChoice, Pairs
@@ -22,7 +24,7 @@ from generation.services import pairs
 from generation.services.endpoints import save_endpoint
 from tests.api_program import Program, refusal
 from tests.factories import make_dialog
-from tests.fixtures_model_server import RunningModelServer
+from tests.fixtures_model_server import RunningModelServer, start_model_server
 from tests.generation.pulled import pulled
 from tests.generation.runs import ROLES, landed, launched, made
 
@@ -98,6 +100,78 @@ def test_answers_of_two_models_are_paid_at_the_price_of_each(
     assert set(paid.values_list("operation", "model")) == {("answer", "small")}
     assert paid.count() == 2
     assert run.cost == sum(paid.values_list("cost", flat=True), Decimal(0)) > 0
+
+
+@pytest.fixture
+def elsewhere(project: Project, owner: User) -> Iterator[tuple[Endpoint, RunningModelServer]]:
+    """A second server, dear, whose model has the name of the first one's."""
+    running, process = start_model_server()
+    fields = {"name": "Elsewhere", "preset": "custom", "base_url": running.base_url, "chat_model": "big"}
+    endpoint = save_endpoint(project=project, user=owner, values=fields)
+    Price.objects.create(endpoint=endpoint, model="", prompt=1000, completion=3000)
+    yield endpoint, running
+    process.terminate()
+    process.wait(5)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_models_of_one_name_are_paid_at_the_price_of_their_own_server(
+    project: Project, server: Endpoint, model_server: RunningModelServer, elsewhere: tuple[Endpoint, RunningModelServer]
+) -> None:
+    other, running = elsewhere
+    Price.objects.create(endpoint=server, model="", prompt=1, completion=2)
+    product = {"strategy": "model", "second": {"endpoint": other.pk}}
+    run = pulled(paired(project, server, conversations=3, max_turns=2, product=product))
+    assert run.slots_done == 3
+    for endpoint, seen in ((server, model_server.stats()), (other, running.stats())):
+        calls = Call.objects.filter(run=run, endpoint=endpoint, model="big")
+        assert calls.count() == seen["total"]
+        tokens = calls.aggregate(prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens"))
+        assert (tokens["prompt"], tokens["completion"]) == (seen["prompt_tokens"], seen["completion_tokens"])
+        prompt, completion = endpoint.price_of("big")
+        due = (prompt * seen["prompt_tokens"] + completion * seen["completion_tokens"]) / 1_000_000
+        assert calls.aggregate(paid=Sum("cost"))["paid"] == due > 0
+    assert Call.objects.filter(run=run, endpoint=other).count() == 3
+    assert set(Call.objects.filter(run=run, endpoint=other).values_list("operation", flat=True)) == {"answer"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_answer_that_the_second_model_could_not_give_is_paid_at_its_price(
+    project: Project, server: Endpoint, elsewhere: tuple[Endpoint, RunningModelServer]
+) -> None:
+    other, running = elsewhere
+    running.fail("length")
+    product = {"strategy": "model", "answers": 4, "second": {"endpoint": other.pk}}
+    run = pulled(paired(project, server, conversations=1, max_turns=1, product=product))
+    assert run.slots_done == 1
+    lost = Call.objects.filter(run=run, endpoint=other)
+    assert list(lost.values_list("model", "finish", "tries")) == [("big", "length", 3)] * 2
+    stats = running.stats()
+    due = Decimal(1000 * stats["prompt_tokens"] + 3000 * stats["completion_tokens"]) / 1_000_000
+    assert run.cost == sum(lost.values_list("cost", flat=True), Decimal(0)) == due > 0
+
+
+@pytest.mark.django_db
+def test_calls_are_paid_by_whom_they_spoke_as_whatever_name_the_model_gives_itself(
+    project: Project, server: Endpoint, owner: User
+) -> None:
+    other = save_endpoint(project=project, user=owner, values={"name": "Other", "preset": "custom",
+                          "base_url": "http://127.0.0.1:1/v1", "chat_model": "small"})  # fmt: skip
+    run = paired(project, server, conversations=1, product={"strategy": "model", "second": {"endpoint": other.pk}})
+    said = [("second", "small-2026-01"), ("respondent", "small"), ("", "small"), ("", "big"), ("", "somebody")]
+    steps = [
+        Step(operation="answer", speaker=speaker, model=name, request=(), reply=0, prompt_tokens=number)
+        for number, (speaker, name) in enumerate(said)
+    ]
+    landed(run, Made(answers(0.9, 0.5).attempts, tuple(steps)))
+    rows = run.ledger.order_by("prompt_tokens").values_list("model", "endpoint__name")
+    assert list(rows) == [
+        ("small-2026-01", "Other"),
+        ("small", "Server"),
+        ("small", "Other"),
+        ("big", "Server"),
+        ("somebody", "Server"),
+    ]
 
 
 # -- how they turned out ------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from .people import Project, User
 
 
 class Export(models.Model):
-    """A file of the conversations that a filter matched, written by a task."""
+    """A file of the conversations that a filter matched, written by a task: rows, or an archive of both sides of a split."""
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"
@@ -22,10 +22,12 @@ class Export(models.Model):
     format = models.CharField(max_length=20)
     filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
     options = models.JSONField(default=dict, help_text="Format options, for example system_prompt.")
+    split = models.JSONField(null=True, help_text="`datasets.formats.splitting.Split`; null: one file of rows.")
     up_to = models.BigIntegerField(default=0, help_text="Id of the newest conversation that belongs to it.")
     state = models.CharField(max_length=10, choices=State, default=State.WAITING)
     rows = models.PositiveIntegerField(default=0, help_text="Conversations to write, counted when it was asked for.")
     rows_written = models.PositiveIntegerField(default=0)
+    rows_held = models.PositiveIntegerField(default=0, help_text="Those of them that are for validation.")
     skipped = models.PositiveIntegerField(default=0, help_text="Conversations that the format cannot hold.")
     skips = models.JSONField(default=dict, help_text="Why conversations were left out: {sentence: count}.")
     offline = models.BooleanField(default=False, help_text="Whether any row was written by the offline model.")
@@ -57,7 +59,16 @@ class Export(models.Model):
     @property
     def file_name(self) -> str:
         """What a download is called: it says which format, and whether the offline model wrote any of it."""
-        return f"{self.project.slug}-{self.format}{'-offline' if self.offline else ''}-{self.pk}.jsonl"
+        extension, offline = "zip" if self.split else "jsonl", "-offline" if self.offline else ""
+        return f"{self.project.slug}-{self.format}{offline}-{self.pk}.{extension}"
+
+    @property
+    def content_type(self) -> str:
+        return "application/zip" if self.split else "application/jsonl"
+
+    @property
+    def rows_to_train(self) -> int:
+        return self.rows_written - self.rows_held
 
     def __str__(self) -> str:
         return f"Export {self.pk}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
@@ -57,14 +58,18 @@ def shape_of(row: dict[str, Any]) -> str | None:
             if "from" in entries[0]:
                 return "sharegpt"
             return {"conversations": "afterimage", "messages": "messages"}[key]
-    return None
+    structured = isinstance(row.get("instruction"), str) and isinstance(row.get("output"), dict | list)
+    return raw.STRUCTURED if structured else None
 
 
 def read_row(row: dict[str, Any], shape: str) -> Incoming:
     """Raises Wrong when it is no row of that shape, or cannot be a conversation."""
     found = shape_of(row)
     if found is None:
-        raise Wrong("It has no messages: they are looked for under “conversations” and “messages”.")
+        raise Wrong(
+            "It has no messages, which are looked for under “conversations” and “messages”, and is no structured row, "
+            "which has an “instruction” and an “output”."
+        )
     if found != shape:
         raise Wrong(f"It is written as {SHAPES[found].label}, but the file as {SHAPES[shape].label}: import it apart.")
     return SHAPES[shape].read(row)
@@ -111,7 +116,8 @@ def _why_nothing(found: list[Line]) -> str:
     if not any(line.row for line in found):
         return "The file is empty: choose one with a conversation on each line."
     return (
-        "No conversation is found in the file: its rows need “conversations” or “messages”, a list of what was said. "
+        "No conversation is found in the file: its rows need “conversations” or “messages”, a list of what was said, or "
+        "else an “instruction” and an “output”, which is an object. "
         f"The first row has: {', '.join(next(list(line.row) for line in found if line.row)[:10]) or 'nothing'}."
     )
 
@@ -157,23 +163,29 @@ def _without(row: dict[str, Any], keys: set[str]) -> dict[str, Any]:
 
 def _trace(messages: tuple[Message, ...], row: dict[str, Any]) -> Trace:
     """Which texts stood before whoever wrote what; of the calls themselves nothing is known."""
-    asked, given = row.get("instruction_context"), row.get("response_context")
-    metadata = row.get("metadata")
-    name = metadata.get("context_id") if isinstance(metadata, dict) else None
-    title = f"Imported context {name}"[:300] if isinstance(name, str) and name else "Imported context"
+    asked, given, title = row.get("instruction_context"), row.get("response_context"), _title(row)
     steps = []
     if isinstance(asked, str) and asked and messages[0].role == "user":
-        steps.append(_step(0, asked, "instruction", title))
+        steps.append(_step(0, (_source(asked, title),), "instruction"))
     if isinstance(given, str) and given:
         answers = [n for n, message in enumerate(messages) if message.role == "assistant"]
         repeated = answers if len(given) * len(answers) <= _REPEATED else answers[:1]
-        steps += [_step(n, given, "answer", title) for n in repeated]
+        steps += [_step(n, (_source(given, title),), "answer") for n in repeated]
     return Trace(texts=("",) if steps else (), steps=tuple(steps))
 
 
-def _step(message: int, text: str, operation: Operation, title: str) -> Step:
-    source = Source(passage=0, document=0, title=title, text=text, start=0, end=len(text))
-    return Step(operation=operation, model="", request=(), reply=0, message=message, sources=(source,))
+def _source(text: str, title: str) -> Source:
+    return Source(passage=0, document=0, title=title, text=text, start=0, end=len(text))
+
+
+def _title(row: dict[str, Any]) -> str:
+    metadata = row.get("metadata")
+    name = metadata.get("context_id") if isinstance(metadata, dict) else None
+    return f"Imported context {name}"[:300] if isinstance(name, str) and name else "Imported context"
+
+
+def _step(message: int, sources: tuple[Source, ...], operation: Operation) -> Step:
+    return Step(operation=operation, model="", request=(), reply=0, message=message, sources=sources)
 
 
 def _judged(row: dict[str, Any]) -> Judged | None:
@@ -197,6 +209,38 @@ def _share(value: Any) -> float | None:
 
 def _said(value: Any) -> str:
     return value if isinstance(value, str) else ""
+
+
+# -- structured rows ---------------------------------------------------------------------------------------------------
+
+
+def _read_structured(row: dict[str, Any]) -> Incoming:
+    if not row["instruction"].strip():
+        raise Wrong("Its instruction is empty: write one, or leave the line out.")
+    reasoning, prompt, persona = (_said(row.get(key)) for key in ("reasoning", "system", "persona"))
+    answer = json.dumps(row["output"], ensure_ascii=False, indent=2)
+    dialog = Dialog(
+        messages=(
+            Message(role="user", content=row["instruction"]),
+            Message(role="assistant", content=answer, reasoning=reasoning),
+        ),
+        system_prompt=prompt,
+        persona=persona,
+        output=row["output"],
+        trace=_trace_of_row(row),
+    )
+    lost = patch(row, raw.library_row(dialog, Options(system_prompt=True, reasoning=True)))
+    return Incoming(dialog.model_copy(update={"extra": {"shape": raw.STRUCTURED} | ({"row": lost} if lost else {})}))
+
+
+def _trace_of_row(row: dict[str, Any]) -> Trace:
+    """One text of contexts, or a list of them, stood before whoever wrote the instruction and before the answer."""
+    context, title = row.get("context"), _title(row)
+    texts = [one for one in (context if isinstance(context, list) else [context]) if isinstance(one, str) and one]
+    if not texts:
+        return Trace()
+    sources = tuple(_source(text, title) for text in texts)
+    return Trace(texts=("",), steps=(_step(0, sources, "instruction"), _step(1, sources, "row")))
 
 
 # -- other rows ---------------------------------------------------------------------------------------------------------
@@ -243,4 +287,5 @@ SHAPES = {
     "afterimage": Shape("AfterImage rows", _read_afterimage),
     "messages": Shape("messages", _read_messages),
     "sharegpt": Shape("ShareGPT", _read_sharegpt),
+    raw.STRUCTURED: Shape("structured rows", _read_structured),
 }

@@ -1,7 +1,9 @@
 """The rows of the AfterImage library, `{"conversations": [{"role": …, "content": …, "reasoning_content": …}], …}`.
 
+A structured row that was imported is written as one, `{"instruction": …, "context": …, "persona": …, "output": …}`.
+
 A dialog that was imported keeps in `extra` what its row said that has no place here, as patches on what is written from
-the dialog itself: `row`, `messages` by index, and `judgement`. So its row comes out as it came in, but for what has been
+the dialog itself: `row`, `messages` by index, and `judgement`; `shape` says which of the two it was. So its row comes out as it came in, but for what has been
 edited since.
 """
 
@@ -15,13 +17,17 @@ from datasets.schema import Dialog, Message, Source, ToolSpec
 from .contract import Judged, Options, Row, Skip
 from .messages import called
 from .patches import patched
+from .rows import SEPARATOR, library_row
 
 EVALUATOR = "afterimage"
 """The name of the judge that spoke before a row was imported."""
-SEPARATOR = "\n" + "-" * 80 + "\n\n"
+STRUCTURED = "rows"
+"""What `extra` calls the shape of structured rows."""
 
 
 def row(dialog: Dialog, options: Options) -> Row | Skip:
+    if dialog.extra.get("shape") == STRUCTURED and dialog.output is not None:
+        return patched(library_row(dialog, options), dialog.extra.get("row"))
     changes = dialog.extra.get("messages", {})
     said = [_said(message, changes.get(str(n)), options) for n, message in enumerate(dialog.messages)]
     prompt = {"system_prompt": dialog.system_prompt} if options.system_prompt and dialog.system_prompt else {}

@@ -9,6 +9,9 @@ from datasets.schema import Dialog, Message
 
 from .contract import Options, Row, Skip
 
+SEPARATOR = "\n" + "-" * 80 + "\n\n"
+"""Between contexts that are one text."""
+
 
 def row(dialog: Dialog, options: Options) -> Row | Skip:
     if dialog.output is None:
@@ -20,6 +23,20 @@ def row(dialog: Dialog, options: Options) -> Row | Skip:
     row: Row = {"system": dialog.system_prompt} if options.system_prompt and dialog.system_prompt else {}
     row |= {"instruction": instruction, "context": _context(dialog), "persona": dialog.persona}
     if options.reasoning and answer and answer.reasoning:
+        row["reasoning"] = answer.reasoning
+    return row | {"output": _ordered(dialog.output, answer)}
+
+
+def library_row(dialog: Dialog, options: Options) -> Row:
+    """The same with the contexts as one text or null, as the AfterImage library writes it."""
+    question, answer = dialog.messages[0], dialog.messages[-1]
+    row: Row = {"system": dialog.system_prompt} if options.system_prompt and dialog.system_prompt else {}
+    row |= {
+        "instruction": question.content,
+        "context": SEPARATOR.join(_context(dialog)) or None,
+        "persona": dialog.persona or None,
+    }
+    if options.reasoning and answer.reasoning:
         row["reasoning"] = answer.reasoning
     return row | {"output": _ordered(dialog.output, answer)}
 

@@ -23,7 +23,7 @@ from datasets.services.errors import Refused
 from tests.api_program import Program
 from tests.factories import make_project
 
-from .test_imports_rows import FULL
+from .test_imports_rows import FULL, STRUCTURED
 
 pytestmark = pytest.mark.django_db
 Clients = Callable[[User], Client]
@@ -70,9 +70,9 @@ def imported(project: Project, user: User, *rows: Any) -> Import:
     return row
 
 
-def exported(project: Project, **options: bool) -> list[dict[str, Any]]:
+def exported(project: Project, format: str = "raw", **options: bool) -> list[dict[str, Any]]:
     export = exports.start_export(
-        project=project, actor=None, filter=ConversationFilter(), format="raw", options=Options(**options)
+        project=project, actor=None, filter=ConversationFilter(), format=format, options=Options(**options)
     )
     exports.write_export(export_id=export.pk)
     export.refresh_from_db()
@@ -130,6 +130,28 @@ def test_an_imported_conversation_shows_its_context_and_nobody_is_said_to_have_w
     assert "0 tokens" not in page
     assert "Careful" in page
     assert "No model wrote this version" in curator.get(url(project, "conversation-trace", row.pk)).content.decode()
+
+
+def test_structured_rows_are_imported_shown_and_written_again(
+    project: Project, teammate: User, curator: Client
+) -> None:
+    other = {**STRUCTURED, "instruction": "Describe <b>power</b>.", "context": None}
+    page = curator.get(url(project, "import-detail", stored(project, teammate, STRUCTURED).pk)).content.decode()
+    assert "structured rows" in page
+    row = imported(project, teammate, STRUCTURED, b"{oops\n", FULL, other)
+    assert (row.shape, row.rows) == ("rows", 2)
+    assert [number for number, _ in row.problems] == [2, 3]
+    assert "written as AfterImage rows, but the file as structured rows" in row.problems[1][1]
+    first = row.batch.conversations.earliest("pk")
+    assert (first.opening, first.turns, first.head.output) == ("Describe the reset.", 1, STRUCTURED["output"])
+    page = curator.get(url(project, "conversation-detail", first.pk)).content.decode()
+    for text in ("Describe the reset.", "minutes", "Hold the round button for ten seconds."):
+        assert text in page
+    assert exported(project) == [STRUCTURED, other]
+    [plain, _] = exported(project, format="rows")
+    assert plain == {key: STRUCTURED[key] for key in ("instruction", "persona", "output")} | {
+        "context": [STRUCTURED["context"]]
+    }
 
 
 def test_a_file_without_conversations_is_refused_beside_the_field(project: Project, curator: Client) -> None:

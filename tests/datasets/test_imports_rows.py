@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from datasets.formats import Options, raw
+from datasets.formats import FORMATS, Options, raw
 from datasets.formats.entries import Wrong
 from datasets.formats.incoming import Incoming, Unusable, glance, read_row, shape_of
 from datasets.formats.lines import lines
@@ -136,6 +136,81 @@ def test_our_own_rows_with_tools_come_back_through_an_import() -> None:
     assert incoming.dialog.messages[1].tool_calls == (ToolCall(id="c1", name="weather", arguments={"at": "here"}),)
     assert incoming.dialog.tools[0].name == "weather"
     assert written_again(incoming) == row
+
+
+# -- structured rows ----------------------------------------------------------------------------------------------------
+
+STRUCTURED: dict[str, Any] = {
+    "instruction": "Describe the reset.",
+    "context": "Hold the round button for ten seconds.",
+    "persona": "A nurse",
+    "output": {"title": "Reset", "steps": ["Hold", "Wait"], "minutes": 0.5, "a": None},
+    "metadata": {
+        "context_id": "doc-1",
+        "context_ids": ["doc-1"],
+        "persona_name": "A nurse",
+        "persona_generation_depth": 1,
+    },
+}
+
+
+def test_a_structured_row_becomes_a_dialog_of_one_instruction_and_its_output() -> None:
+    dialog = read_row(STRUCTURED, "rows").dialog
+    assert [message.role for message in dialog.messages] == ["user", "assistant"]
+    assert dialog.messages[0].content == "Describe the reset."
+    assert json.loads(dialog.messages[1].content) == dialog.output == STRUCTURED["output"]
+    assert dialog.persona == "A nurse"
+    assert [(step.operation, step.message, step.sources[0].text) for step in dialog.trace.steps] == [
+        ("instruction", 0, STRUCTURED["context"]),
+        ("row", 1, STRUCTURED["context"]),
+    ]
+    assert dialog.trace.steps[0].sources[0].title == "Imported context doc-1"
+    assert dialog.extra == {"shape": "rows", "row": {"set": {"metadata": STRUCTURED["metadata"]}}}
+
+
+def made_structured(chance: random.Random) -> dict[str, Any]:
+    odd = (None, "", "text", 0, True, [], ["a", "b"], [1], {}, {"x": [None, {"y": -2}]})
+    row = {
+        "instruction": chance.choice(("Why?", " ß\u2028“ ")),
+        "output": chance.choice(({}, [], [1], {"b": 1, "a": []})),
+    }
+    keys = ("context", "persona", "metadata", "system", "reasoning", "input", "id")
+    return row | {key: chance.choice(odd) for key in keys if chance.random() < 0.5}
+
+
+def test_every_structured_row_is_written_again_key_by_key_as_it_came() -> None:
+    chance = random.Random(3)
+    assert written_again(read_row(STRUCTURED, "rows")) == STRUCTURED
+    for _ in range(500):
+        row = made_structured(chance)
+        before = json.loads(json.dumps(row))
+        again = written_again(read_row(row, "rows"))
+        assert again == before
+        assert again.keys() == before.keys()
+        assert list(again["output"]) == list(before["output"])
+
+
+def test_our_own_structured_rows_come_back_through_an_import() -> None:
+    incoming = read_row({**STRUCTURED, "context": ["One.", "Two."], "system": "Be brief.", "reasoning": "Hm."}, "rows")
+    written = FORMATS["rows"].row(incoming.dialog, ALL)
+    assert isinstance(written, dict)
+    assert (written["context"], written["system"], written["reasoning"]) == (["One.", "Two."], "Be brief.", "Hm.")
+    again = FORMATS["rows"].row(read_row(written, "rows").dialog, ALL)
+    assert again == written
+
+
+@pytest.mark.parametrize(
+    "row", [{"instruction": "Why?", "output": "Because."}, {"instruction": ["Why?"], "output": {}}, {"output": {}}]
+)
+def test_what_only_looks_like_a_structured_row_is_none(row: dict[str, Any]) -> None:
+    assert shape_of(row) is None
+    with pytest.raises(Wrong, match="is no structured row"):
+        read_row(row, "rows")
+
+
+def test_an_empty_instruction_is_wrong() -> None:
+    with pytest.raises(Wrong, match="instruction is empty"):
+        read_row({"instruction": " ", "output": {}}, "rows")
 
 
 # -- other shapes -------------------------------------------------------------------------------------------------------

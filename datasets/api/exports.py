@@ -14,6 +14,7 @@ from datasets import tasks
 from datasets.access import project_for
 from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Options
+from datasets.formats.splitting import Split, Together
 from datasets.models import Export, Role
 from datasets.services import exports
 from datasets.services.errors import Refused
@@ -44,10 +45,20 @@ class ExportOptions(Body):
     )
 
 
+class SplitIn(Body):
+    """An archive of `train.jsonl` and `validation.jsonl` instead of one file. The same seed divides alike."""
+
+    validation: float = Field(gt=0, lt=1, description="Share of the rows that are for validation.")
+    together: Together = Field("documents", description="Rows that have these in common are all on one side.")
+    shuffle: bool = Field(default=True, description="False: validation has the first rows, and all keep their order.")
+    seed: int = Field(42, ge=-(2**63), lt=2**63)
+
+
 class ExportIn(Body):
     format: str = Field("messages", json_schema_extra=one_of(FORMATS))
     filter: StrictFilter = Field(StrictFilter(), examples=[{"status": "approved"}])
     options: ExportOptions = ExportOptions()
+    split: SplitIn | None = None
 
 
 class ExportOut(Schema):
@@ -55,9 +66,11 @@ class ExportOut(Schema):
     format: str
     filter: dict[str, Any]
     options: dict[str, Any]
+    split: dict[str, Any] | None = Field(description="Null: one file of rows.")
     state: str = Field(description="`ready`: it can be downloaded.", json_schema_extra=one_of(Export.State.values))
     rows: int = Field(description="Conversations to write, counted when it was asked for.")
     rows_written: int
+    rows_held: int = Field(description="Those of them that are for validation.")
     skipped: int = Field(description="Conversations that the format cannot hold.")
     skips: dict[str, int] = Field(description="Why they were left out.")
     offline: bool = Field(description="Whether the offline model wrote any row.")
@@ -84,6 +97,7 @@ def create_export(request: ApiRequest, project: str, body: ExportIn) -> Export:
         filter=body.filter,
         format=body.format,
         options=Options(**body.options.dict()),
+        split=Split(**body.split.dict()) if body.split else None,
     )
     enqueue(tasks.write_export.delay, export.pk)
     return export
@@ -97,10 +111,12 @@ def get_export(request: ApiRequest, project: str, export: int) -> Export:
 
 @router.get(
     EXPORT + "/file",
-    openapi_extra={"responses": {200: {"description": "The file", "content": {"application/jsonl": {}}}}},
+    openapi_extra={
+        "responses": {200: {"description": "The file", "content": {"application/jsonl": {}, "application/zip": {}}}}
+    },
 )
 def download_export(request: ApiRequest, project: str, export: int) -> FileResponse:
-    """The file itself, streamed: one JSON object a line."""
+    """The file itself, streamed: one JSON object a line; of a split, an archive of both sides and a dataset card."""
     row = get_object_or_404(project_for(request.auth, project).exports.select_related("project"), pk=export)
     if row.state != Export.State.READY:
         raise Refused("There is no file to download yet: ask for the export until its state is “ready”.")
@@ -108,7 +124,7 @@ def download_export(request: ApiRequest, project: str, export: int) -> FileRespo
         file = row.file.open("rb")
     except FileNotFoundError as error:
         raise Refused("The file is gone from the server: export again.") from error
-    return FileResponse(file, as_attachment=True, filename=row.file_name, content_type="application/jsonl")
+    return FileResponse(file, as_attachment=True, filename=row.file_name, content_type=row.content_type)
 
 
 @router.delete(EXPORT, response={204: None})

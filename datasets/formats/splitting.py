@@ -33,7 +33,7 @@ class Inseparable(ValueError):
 
 
 class Relations:
-    """Rows that share a tie are related, and so are relatives of relatives. Some 50 bytes a row and a tie."""
+    """Rows that share a tie are related, and so are relatives of relatives. Some 200 bytes a row and its tie."""
 
     def __init__(self) -> None:
         self._parents = array("L")

@@ -7,8 +7,16 @@ from typing import Any
 from django import forms
 
 from datasets.formats import FORMATS, Options
+from datasets.formats.splitting import Split, Together
 
 from .conversations import ConversationFilterForm
+
+TOGETHER: dict[Together, str] = {
+    "documents": "About the same document",
+    "passages": "About the same passage",
+    "personas": "Of the same persona, or personas of the same document",
+    "nothing": "None: each by itself",
+}
 
 
 class ExportForm(ConversationFilterForm):
@@ -44,12 +52,52 @@ class ExportForm(ConversationFilterForm):
         "than they read.",
     )
 
+    validation = forms.FloatField(
+        required=False,
+        min_value=0,
+        max_value=1,
+        label="Share for validation",
+        help_text="For example 0.1: the file is then an archive of train.jsonl and validation.jsonl. Empty: one file.",
+        widget=forms.NumberInput(attrs={"step": "any"}),
+    )
+    together = forms.ChoiceField(
+        required=False,
+        choices=list(TOGETHER.items()),
+        label="Keep on one side those",
+        help_text="So that nothing that is validated by has been trained on.",
+    )
+    order = forms.ChoiceField(
+        required=False,
+        choices=[("shuffled", "Shuffled"), ("kept", "As they are, validation first")],
+        label="Order of a split",
+    )
+    seed = forms.IntegerField(
+        required=False, label="Seed of a split", help_text="The same seed divides the same rows in the same way."
+    )
+
     def __init__(self, project: Any, data: Any) -> None:
         given = data.copy()
         given.setdefault("status", "approved")
         given.setdefault("format", next(iter(FORMATS)))
         given.setdefault("min_gap", str(Options().min_gap))
+        given.setdefault("seed", str(Split(0).seed))
         super().__init__(project, given)
+
+    def clean_validation(self) -> float | None:
+        share: float | None = self.cleaned_data["validation"]
+        if share == 1:
+            raise forms.ValidationError("Nothing would be left to train on: give a share below 1.")
+        return share or None
+
+    @property
+    def split(self) -> Split | None:
+        """None where one file is wanted."""
+        chosen = self.cleaned_data
+        if chosen["validation"] is None:
+            return None
+        seed = Split(0).seed if chosen["seed"] is None else chosen["seed"]
+        together = chosen["together"] or "documents"
+        return Split(chosen["validation"], together, shuffle=chosen["order"] != "kept", seed=seed)
 
     @property
     def options(self) -> Options:

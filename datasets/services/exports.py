@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -20,6 +21,7 @@ from pydantic import ValidationError
 
 from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Judged, Options, Skip, encode, metadata
+from datasets.formats.splitting import Inseparable, Split
 from datasets.models import Conversation, Export, Project, User
 from datasets.models.conversations import ConversationQuerySet
 from datasets.preference import rated, with_pairs, with_versions
@@ -28,12 +30,15 @@ from datasets.schema import Score
 from .activity import record_activity
 from .bulk import newest_id
 from .errors import Refused
+from .export_split import Places, write_archive
+from .relations import ties_of
 
 CHUNK = 200
 LEASE = timedelta(seconds=30)
 MAX_ATTEMPTS = 3
 PREVIEWED = 20
 """How many conversations are tried for one that the format can hold, for the example on the form."""
+INSEPARABLE = "All these rows are related, so none can be for validation alone: choose a narrower relation to keep together, or none."
 
 
 class Lost(Exception):
@@ -42,9 +47,18 @@ class Lost(Exception):
 
 @transaction.atomic
 def start_export(
-    *, project: Project, actor: User | None, filter: ConversationFilter, format: str, options: Options
+    *,
+    project: Project,
+    actor: User | None,
+    filter: ConversationFilter,
+    format: str,
+    options: Options,
+    split: Split | None = None,
 ) -> Export:
-    """Ask for a file of what matches now; `write_export` writes it. Raises Refused when nothing matches."""
+    """Ask for a file of what matches now; `write_export` writes it. Raises Refused when nothing matches.
+
+    With `split` it is an archive of a file for training and one for validation.
+    """
     if format not in FORMATS:
         raise Refused("There is no such format: choose one of the list.", field="format")
     up_to = newest_id(project)
@@ -55,9 +69,11 @@ def start_export(
         )
     if not rows:
         raise Refused("Nothing matches, so there is nothing to write: widen the choice.")
+    if split and rows < 2:
+        raise Refused("One row cannot be on both sides of a split: widen the choice, or leave the split out.")
     export = Export.objects.create(
         project=project, created_by=actor, format=format, filter=filter.parameters, options=asdict(options), rows=rows,
-        up_to=up_to,
+        split=asdict(split) if split else None, up_to=up_to,
     )  # fmt: skip
     text = f"exported {rows} conversations as {FORMATS[format].label}"
     record_activity(project=project, actor=actor, text=text, path=f"exports/{export.pk}/")
@@ -167,16 +183,22 @@ class Tally:
     """What has been written so far."""
 
     rows: int = 0
+    held: int = 0
     size: int = 0
     offline: bool = False
-    digest: Any = field(default_factory=hashlib.sha256)
+    sha256: str = ""
     skips: Counter[str] = field(default_factory=Counter)
+
+    def add(self, size: int, conversation: Conversation) -> None:
+        """One more row, of so many bytes."""
+        self.rows, self.size = self.rows + 1, self.size + size
+        self.offline = self.offline or conversation.offline
 
     def columns(self) -> dict[str, Any]:
         skips = dict(self.skips)
-        return {"rows_written": self.rows, "size": self.size, "offline": self.offline, "skips": skips} | {
-            "skipped": sum(skips.values())
-        }
+        return {"rows_written": self.rows, "rows_held": self.held, "size": self.size, "offline": self.offline} | {
+            "skips": skips, "skipped": sum(skips.values())
+        }  # fmt: skip
 
 
 def write_export(*, export_id: int) -> None:
@@ -193,9 +215,11 @@ def write_export(*, export_id: int) -> None:
     draft = folder / f".{export.pk}-{export.attempts}.part"
     with suppress(Lost):
         try:
-            with draft.open("wb") as sink:
-                tally = _write_rows(export, sink)
+            split = Split(**export.split) if export.split else None
+            tally = _write_split(export, draft, split) if split else _write_rows(export, draft)
             _publish(export, draft, folder, tally)
+        except Inseparable:
+            _fail(export, INSEPARABLE)
         except OSError as error:
             words = error.strerror or str(error)
             _fail(export, f"The server could not write the file ({words}): free some space and export again.")
@@ -223,21 +247,42 @@ def _claim(export_id: int) -> Export | None:
     return Export.objects.select_related("project").get(pk=export_id) if won else None
 
 
-def _write_rows(export: Export, sink: BinaryIO) -> Tally:
-    tally, options = Tally(), Options(**export.options)
-    for chunk in _chunks(export, options):
-        for conversation in chunk:
-            row = row_of(conversation, export.format, options)
-            if isinstance(row, Skip):
-                tally.skips[row.reason] += 1
-                continue
-            line = encode(row)
-            sink.write(line)
-            tally.digest.update(line)
-            tally.rows, tally.size = tally.rows + 1, tally.size + len(line)
-            tally.offline = tally.offline or conversation.offline
-        _keep(export, lease_until=timezone.now() + LEASE, **tally.columns())
+def _write_rows(export: Export, draft: Path, places: Places | None = None) -> Tally:
+    """`places`, if any, are told where each row ends and what it is related to."""
+    tally, options, digest = Tally(), Options(**export.options), hashlib.sha256()
+    with draft.open("wb") as sink:
+        for chunk in _chunks(export, options):
+            ties = ties_of([one.pk for one in chunk], places.together) if places else {}
+            for conversation in chunk:
+                row = row_of(conversation, export.format, options)
+                if isinstance(row, Skip):
+                    tally.skips[row.reason] += 1
+                    continue
+                line = encode(row)
+                sink.write(line)
+                digest.update(line)
+                tally.add(len(line), conversation)
+                if places:
+                    places.add(tally.size, ties[conversation.pk])
+            _keep_alive(export, **tally.columns())
+    tally.sha256 = digest.hexdigest()
     return tally
+
+
+def _write_split(export: Export, draft: Path, split: Split) -> Tally:
+    """The rows are written to a file of their own first: only then is it known which of them are related."""
+    rows, places = draft.with_name(f"{draft.stem}-rows{draft.suffix}"), Places(split.together)
+    try:
+        tally = _write_rows(export, rows, places)
+        if tally.rows:
+            title = f"{export.project.name}: {FORMATS[export.format].label}"
+            made = write_archive(
+                rows=rows, places=places, split=split, target=draft, title=title, alive=partial(_keep_alive, export)
+            )
+            tally.held, tally.size, tally.sha256 = made.validation, made.size, made.sha256
+        return tally
+    finally:
+        rows.unlink(missing_ok=True)
 
 
 def _chunks(export: Export, options: Options) -> Iterator[list[Conversation]]:
@@ -257,15 +302,18 @@ def _publish(export: Export, draft: Path, folder: Path, tally: Tally) -> None:
         return
     export.offline = tally.offline
     final = folder / export.file_name
-    digest = tally.digest.hexdigest()
     with transaction.atomic():  # nobody deletes the row between the file's appearing and the row's saying so
-        _keep(export, **tally.columns(), state=Export.State.READY, file=f"exports/{final.name}", sha256=digest,
+        _keep(export, **tally.columns(), state=Export.State.READY, file=f"exports/{final.name}", sha256=tally.sha256,
               lease_until=None, finished=timezone.now())  # fmt: skip
         os.replace(draft, final)
 
 
 def _fail(export: Export, sentence: str, **columns: Any) -> None:
     _keep(export, state=Export.State.FAILED, error=sentence, lease_until=None, finished=timezone.now(), **columns)
+
+
+def _keep_alive(export: Export, **columns: Any) -> None:
+    _keep(export, lease_until=timezone.now() + LEASE, **columns)
 
 
 def _keep(export: Export, **columns: Any) -> None:

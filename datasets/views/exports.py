@@ -22,6 +22,7 @@ from datasets.models import Export, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services import exports
 from datasets.services.errors import Refused
+from datasets.services.export_split import TOGETHER
 
 ROWS = 50
 
@@ -50,7 +51,7 @@ def export_create(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     try:
         export = exports.start_export(
             project=project, actor=request.user, filter=form.filter, format=form.cleaned_data["format"],
-            options=form.options,
+            options=form.options, split=form.split,
         )  # fmt: skip
     except Refused as refusal:
         form.add_error(refusal.field or None, str(refusal))
@@ -68,6 +69,7 @@ def export_detail(request: HtmxHttpRequest, project: Project, export: int) -> Ht
     context = {
         "export": row,
         "format": FORMATS.get(row.format),
+        "together": TOGETHER[row.split["together"]] if row.split else "",
         "filter": described.filter,
         "described": described,
         "silent": row.is_active and not pulse.listens("default"),
@@ -83,7 +85,7 @@ def export_download(request: HtmxHttpRequest, project: Project, export: int) -> 
         file = row.file.open("rb")
     except FileNotFoundError as error:
         raise Http404("The file is gone from the server: export again.") from error
-    return FileResponse(file, as_attachment=True, filename=row.file_name, content_type="application/jsonl")
+    return FileResponse(file, as_attachment=True, filename=row.file_name, content_type=row.content_type)
 
 
 @require_POST
@@ -101,6 +103,7 @@ def _show_form(request: HtmxHttpRequest, project: Project, form: ExportForm, *, 
         chosen = {"format": form.cleaned_data["format"], "options": form.options}
         row = exports.preview(project=project, filter=form.filter, **chosen)
         context["count"] = exports.count_rows(project=project, filter=form.filter, **chosen)
+        context["held"] = form.split and form.split.wanted(context["count"])
         context["example"] = row and json.dumps(row, ensure_ascii=False, indent=2)
         context["anything"] = project.conversations.exists()
         context["compares"] = FORMATS[chosen["format"]].compares

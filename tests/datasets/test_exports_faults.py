@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
 import os
 import signal
 import subprocess
 import sys
 from datetime import timedelta
+from zipfile import is_zipfile
 
 import pytest
 from django.conf import settings
@@ -15,6 +18,7 @@ from django.utils import timezone
 from datasets import tasks
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
+from datasets.formats.splitting import Split
 from datasets.models import Export, Project, Review, User
 from datasets.services import bulk, exports
 from tests.factories import make_conversation
@@ -29,11 +33,14 @@ def killed_at(work: str, pk: int) -> None:
     assert subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == -signal.SIGKILL
 
 
-def test_a_killed_export_is_written_whole_by_the_next_worker(project: Project, owner: User) -> None:
+@pytest.mark.parametrize("split", [None, Split(0.4)])
+def test_a_killed_export_is_written_whole_by_the_next_worker(
+    project: Project, owner: User, split: Split | None
+) -> None:
     for n in range(5):
         make_conversation(project, f"Question {n}?", "Yes.")
     export = exports.start_export(
-        project=project, actor=owner, filter=ConversationFilter(), format="messages", options=Options()
+        project=project, actor=owner, filter=ConversationFilter(), format="messages", options=Options(), split=split
     )
     killed_at("write_export", export.pk)
     export.refresh_from_db()
@@ -43,7 +50,11 @@ def test_a_killed_export_is_written_whole_by_the_next_worker(project: Project, o
     tasks.write_export(export.pk)
     export.refresh_from_db()
     assert (export.state, export.rows_written) == ("ready", 5)
-    assert len(export.file.open("rb").read().splitlines()) == 5
+    assert export.rows_held == (2 if split else 0)
+    with export.file.open("rb") as file:
+        content = file.read()
+    assert hashlib.sha256(content).hexdigest() == export.sha256
+    assert is_zipfile(io.BytesIO(content)) if split else len(content.splitlines()) == 5
     assert not list((settings.MEDIA_ROOT / "exports").glob(f".{export.pk}-*"))
 
 

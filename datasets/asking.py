@@ -14,7 +14,7 @@ from datasets.models import Conversation, Project
 def asked_filter(request: HttpRequest) -> ConversationFilter:
     """The filter in the address. A broken one is refused: ignoring it would mean more conversations than were asked for."""
     try:
-        return ConversationFilter.read(request.GET.dict())
+        return ConversationFilter.asked(request.GET)
     except ValidationError as error:
         raise BadRequest("The filter in the address cannot be read: go back to the list and choose again.") from error
 

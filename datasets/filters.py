@@ -7,6 +7,7 @@ from typing import Annotated, Any, Self
 from urllib.parse import urlencode
 
 from django.db.models import Exists, OuterRef
+from django.http import QueryDict
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from . import text_search
@@ -20,10 +21,13 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 COUNTED = 10_000
 """Pages count matches up to here, and say “more than” beyond."""
+PICKED = 500
+"""So many can be picked one by one: ten pages of a list, and an address that servers still take."""
 
 
 class ConversationFilter(BaseModel):
-    """What is not given does not narrow. `q` are words, found by their beginnings, and “"quoted phrases"”."""
+    """What is not given does not narrow. `q` are words, found by their beginnings, and “"quoted phrases"”; `pick` are
+    ids, of which the project's own count."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", str_strip_whitespace=True)
 
@@ -37,6 +41,14 @@ class ConversationFilter(BaseModel):
     score_min: Share | None = None
     score_max: Share | None = None
     note: bool = False
+    pick: tuple[Id, ...] = ()
+
+    @field_validator("pick")
+    @classmethod
+    def _each_once(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(value) > PICKED:
+            raise ValueError(f"More than {PICKED} conversations are picked: go by parts, or by a filter.")
+        return tuple(sorted(set(value)))
 
     @field_validator("q")
     @classmethod
@@ -53,8 +65,13 @@ class ConversationFilter(BaseModel):
 
     @classmethod
     def read(cls, parameters: Mapping[str, Any]) -> Self:
-        """From query parameters, where an empty text means “not given”. Raises pydantic's ValidationError."""
+        """From single values, where an empty text means “not given”. Raises pydantic's ValidationError."""
         return cls.model_validate({name: value for name, value in parameters.items() if value not in ("", None)})
+
+    @classmethod
+    def asked(cls, query: QueryDict) -> Self:
+        """From the query of an address, which names each that is picked. Raises pydantic's ValidationError."""
+        return cls.read({**query.dict(), "pick": query.getlist("pick")})
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -64,7 +81,12 @@ class ConversationFilter(BaseModel):
     @property
     def query(self) -> str:
         """What was given, as the query of an address without its question mark."""
-        return urlencode({name: "1" if value is True else value for name, value in self.parameters.items()})
+        return urlencode({name: "1" if value is True else value for name, value in self.parameters.items()}, doseq=True)
+
+    @property
+    def unpicked(self) -> Self:
+        """The list that was picked from."""
+        return self.without("pick")
 
     def without(self, *names: str) -> Self:
         return self.model_copy(update={name: type(self).model_fields[name].default for name in names})
@@ -97,6 +119,8 @@ class ConversationFilter(BaseModel):
             "score__lte": self.score_max,
         }
         rows = rows.filter(**{name: value for name, value in {**exact, **ranges}.items() if value is not None})
+        if self.pick:
+            rows = rows.filter(pk__in=self.pick)
         if self.label is not None:
             rows = rows.filter(Exists(Labelling.objects.filter(label=self.label, conversation=OuterRef("pk"))))
         if self.note:

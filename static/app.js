@@ -99,18 +99,20 @@
     "[data-copy], [data-copy-text]": copy,
     "[data-shows]": showPanel,
     "[data-cheat-sheet]": () => showKeys(),
+    "[data-select-matching]": (button) => pickMatching(button),
+    "[data-rows] tbody input[type=checkbox]": (box, event) => pickRange(box, event.shiftKey),
   };
   on("click", (event) => {
     for (const [selector, act] of Object.entries(clicks)) {
       const element = event.target.closest(selector);
-      if (element) act(element);
+      if (element) act(element, event);
     }
     if (event.target.matches("dialog.dialog")) event.target.close(); // the backdrop
     for (const menu of all("details.menu[open]")) if (!menu.contains(event.target)) menu.open = false;
   });
 
   // Keyboard: data-key names the key that clicks (or, in a field, focuses) an element.
-  const keyed = () => all("[data-key]").filter((element) => element.checkVisibility() && !element.disabled);
+  const keyed = () => all("[data-key]").filter((element) => element.checkVisibility({ visibilityProperty: true }) && !element.disabled);
   const keysOf = (element) => element.dataset.key.split(" ");
   const typing = (target) => target.closest?.("input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]");
   const pressed = (event) => (event.ctrlKey || event.metaKey ? "mod+" : "") + event.key;
@@ -132,6 +134,7 @@
       for (const key of keys) cell.append(make("kbd", { textContent: spelled(key) }), " ");
       list.append(cell, make("span", { textContent: name }));
     };
+    for (const [key, [name]] of rowKeys()) row([key], name);
     for (const element of keyed()) row(keysOf(element), nameOf(element));
     row(["?"], "Show these keys");
     const form = make("form", { method: "dialog" }, make("h2", { textContent: "Keys on this page" }), list,
@@ -151,20 +154,78 @@
     if (key === "?") return showKeys();
     const scope = document.querySelector("dialog:modal");
     const element = keyed().find((one) => keysOf(one).includes(key) && (!scope || scope.contains(one)));
+    const move = !element && !scope && rowKeys().find(([name]) => name === key);
+    if (move) return void (event.preventDefault(), move[1][1]());
     if (!element || (event.repeat && element.hasAttribute("data-key-once"))) return;
     event.preventDefault();
     press(element);
   });
 
-  // Selection: one box ticks all of a name, and the number is shown.
-  on("change", (event) => {
-    const master = event.target.closest("[data-select-all]");
-    const form = event.target.closest("form");
-    if (master) for (const box of all(`input[name="${master.dataset.selectAll}"]`, form)) box.checked = master.checked;
-    for (const place of form ? all("[data-selected-count]", form) : []) {
-      place.textContent = `${all("tbody input:checked", form).length} selected`;
+  // Rows of a list: j and k go from one to the next, x ticks, as in mail programs.
+  const rows = () => all("[data-rows] tbody tr");
+  const rowHere = () => rows().find((row) => row.contains(document.activeElement));
+  const goRow = (by) => {
+    const among = rows();
+    const to = among[Math.max(0, Math.min(among.length - 1, among.indexOf(rowHere()) + by))];
+    to?.querySelector(".row-link").focus();
+    return to;
+  };
+  const ROW_KEYS = {
+    j: ["Next row", () => goRow(1)],
+    k: ["Previous row", () => goRow(-1)],
+    x: ["Tick the row", () => (rowHere() ?? goRow(1)).querySelector("input[type=checkbox]").click()],
+  };
+  const rowKeys = () => Object.entries(ROW_KEYS).filter(([key]) => document.querySelector(key === "x" ? "[data-rows] tbody input" : "[data-rows]"));
+
+  // Selection: one box ticks all of a name, Shift all in between, and the number is shown.
+  const boxesOf = (form) => all("tbody input[type=checkbox]", form);
+  const countPicks = (form) => {
+    const boxes = boxesOf(form);
+    const picked = boxes.filter((box) => box.checked).length;
+    const everything = form.querySelector("[data-select-matching][hidden]");
+    for (const place of all("[data-selected-count]", form)) place.textContent = everything?.dataset.selectMatching ?? `${picked} selected`;
+    for (const master of all("[data-select-all]", form)) {
+      master.checked = picked > 0 && picked === boxes.length;
+      master.indeterminate = picked > 0 && picked < boxes.length;
     }
+  };
+  on("change", (event) => {
+    const form = event.target.closest("form:has([data-selected-count])");
+    const master = event.target.closest("[data-select-all]");
+    if (master) for (const box of all(`input[name="${master.dataset.selectAll}"]`, form)) box.checked = master.checked;
+    if (form) countPicks(form);
   });
+  let lastPick = null;
+  const pickRange = (box, through) => {
+    const boxes = boxesOf(box.closest("table"));
+    const [from, to] = [boxes.indexOf(lastPick), boxes.indexOf(box)].sort((a, b) => a - b);
+    if (through && from >= 0) for (const one of boxes.slice(from, to + 1)) one.checked = box.checked;
+    lastPick = box;
+  };
+  on("mousedown", (event) => { if (event.shiftKey && event.target.matches("[data-rows] input")) event.preventDefault(); }); // marks no text
+  // All that match: the boxes stay ticked for the eye, but are not sent, so that the form means its filter alone.
+  const pickMatching = (button) => {
+    for (const box of all("input[type=checkbox]", button.form)) Object.assign(box, { checked: true, disabled: true });
+    button.hidden = true;
+    countPicks(button.form);
+  };
+  on("reset", (event) => {
+    if (!event.target.matches("[data-picks]")) return;
+    for (const box of all("input[type=checkbox]", event.target)) box.disabled = false;
+    for (const button of all("[data-select-matching]", event.target)) button.hidden = false;
+    setTimeout(() => countPicks(event.target)); // once they are unticked
+  });
+  // What was ticked stays so where a list is brought anew, and where the browser fills in a form on the way back.
+  let kept = new Set();
+  on("htmx:beforeSwap", () => { kept = new Set(all("[data-picks] tbody :checked:not(:disabled)").map((box) => box.value)); });
+  const keepPicks = () => {
+    for (const form of all("[data-picks]")) {
+      for (const box of boxesOf(form)) box.checked ||= kept.has(box.value);
+      countPicks(form);
+    }
+  };
+  on("htmx:load", keepPicks);
+  addEventListener("pageshow", keepPicks);
 
   // Drop zone: files and whole folders; the list of names works for chosen files too.
   const readable = (size) => (size < 1000 ? `${size} B` : size < 1e6 ? `${(size / 1000).toFixed(1)} kB` : `${(size / 1e6).toFixed(1)} MB`);

@@ -27,6 +27,16 @@ class MenuField(forms.TypedChoiceField):
         super().__init__(required=False, coerce=int, empty_value=None, label=label, widget=Menu)
 
 
+class PickField(forms.TypedMultipleChoiceField):
+    """Ids of conversations, one a value. Which of them exist is for the query to say."""
+
+    def __init__(self) -> None:
+        super().__init__(required=False, coerce=int, label="Picked", widget=forms.MultipleHiddenInput)
+
+    def valid_value(self, value: str) -> bool:
+        return value.isdecimal() and 0 < int(value) <= LARGEST_ID
+
+
 class ConversationFilterForm(forms.Form):
     """The filter of a project's conversations. A valid form has it as `filter`."""
 
@@ -45,6 +55,7 @@ class ConversationFilterForm(forms.Form):
     score_min = forms.FloatField(required=False, min_value=0, max_value=1, label="Judge's score, from")
     score_max = forms.FloatField(required=False, min_value=0, max_value=1, label="Judge's score, to")
     note = forms.BooleanField(required=False, label="Has a note")
+    pick = PickField()
 
     def __init__(self, project: Project, data: Any) -> None:
         super().__init__(data)
@@ -88,6 +99,8 @@ class ConversationFilterForm(forms.Form):
                 found.append((_range(noun, values[low], values[high]), wide.without(low, high).query))
         if values.get("note"):
             found.append(("has a note", wide.without("note").query))
+        if wide.pick:
+            found.append((f"picked: {len(wide.pick)}", wide.unpicked.query))
         return found
 
 
@@ -120,14 +133,14 @@ class VerdictForm(forms.Form):
 
 
 class BulkForm(forms.Form):
-    """What to do to everything that a filter matches: a decision, or a label by its name."""
+    """What to do to everything that a filter matches: a decision, or a label by its name (`label` is the filter's own)."""
 
     decision = forms.ChoiceField(required=False, choices=[("", ""), *Status.choices])
-    label = forms.CharField(
+    label_name = forms.CharField(
         required=False,
         max_length=40,
         label="Label",
         help_text="An existing one, or a new one.",
-        widget=forms.TextInput(attrs={"list": "all-labels", "autocomplete": "off"}),
+        widget=forms.TextInput(attrs={"list": "all-labels", "autocomplete": "off", "autofocus": True}),
     )
     up_to = forms.IntegerField(required=False, min_value=0, max_value=LARGEST_ID, widget=forms.HiddenInput)

@@ -1,4 +1,4 @@
-"""One decision, or one label, for everything that a filter matches; and its undoing."""
+"""One decision, or one label, for what is picked or for everything that a filter matches; and its undoing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One decision or label for everything that a filter matches: the question first, then the work, then the way back."""
+"""One decision or label for what is picked, or for everything that a filter matches: the question first, then the work, then the way back."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEAD_START = 0.8
 
 @project_view(Role.ANNOTATOR)
 def bulk_new(request: HtmxHttpRequest, project: Project) -> HttpResponse:
-    """How many conversations it would change, and a button that does it. `?decision=approved`, or `?label=` to ask for one."""
+    """How many conversations it would change, and a button that does it. `?decision=approved`, or nothing for a label."""
     wanted, form = asked_filter(request), BulkForm(request.GET)
     return _ask(request, project, wanted, form if form.is_valid() else BulkForm({}))
 
@@ -65,12 +65,12 @@ def bulk_undo(request: HtmxHttpRequest, project: Project, action: int) -> HttpRe
 
 
 def _start(
-    request: HtmxHttpRequest, project: Project, filter: ConversationFilter, decision: str, label: str, up_to: int
+    request: HtmxHttpRequest, project: Project, filter: ConversationFilter, decision: str, label_name: str, up_to: int
 ) -> BulkAction:
     with transaction.atomic():
-        named: Label | None = conversations.label_named(project=project, name=label) if label else None
+        label: Label | None = conversations.label_named(project=project, name=label_name) if label_name else None
         return bulk.start_bulk(
-            project=project, actor=request.user, filter=filter, decision=decision, label=named, up_to=up_to
+            project=project, actor=request.user, filter=filter, decision=decision, label=label, up_to=up_to
         )
 
 
@@ -90,7 +90,7 @@ def _ask(
 ) -> HttpResponse:
     form.full_clean()
     decision, up_to = form.cleaned_data.get("decision", ""), bulk.newest_id(project)
-    form.fields["label"].required = not decision
+    form.fields["label_name"].required = not decision
     described = ConversationFilterForm(project, filter.parameters)
     described.full_clean()
     context: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
@@ -43,17 +43,16 @@ EXAMPLE: dict[str, Any] = {
 
 
 class ImproveIn(Body):
-    """Which conversations, and how. Without `conversations`, all that the filter matches."""
+    """Which conversations, and how. `filter.pick` names them one by one."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
-    conversations: Annotated[list[Id], Field(max_length=improvements.MOST)] = []
     filter: StrictFilter = StrictFilter()
     how: Mending = Mending()
 
     @property
     def selection(self) -> Selection:
-        return Selection(self.filter, tuple(self.conversations))
+        return Selection(self.filter)
 
 
 class ReckonedOut(Schema):

@@ -28,17 +28,14 @@ MOST = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which conversations are meant: those that were named, or those that the filter matches up to an id."""
+    """Which conversations are meant: those that the filter matches up to an id."""
 
     filter: ConversationFilter = field(default_factory=ConversationFilter)
-    conversations: tuple[int, ...] = ()
     up_to: int | None = None
 
     def rows(self, project: Project) -> ConversationQuerySet:
         """Rows that no run of ours made have no schema to be mended by, and stay as they are."""
         rows = project.conversations.filter(Q(head__output__isnull=True) | Q(batch__kind=Batch.Kind.RUN))
-        if self.conversations:
-            return rows.filter(pk__in=self.conversations)
         up_to = newest_id(project) if self.up_to is None else self.up_to
         return self.filter.apply(rows.filter(pk__lte=up_to))
 
@@ -50,7 +47,7 @@ def start_improvement(*, project: Project, selection: Selection, wanted: Mending
     casts = cast_batches(project=project, wanted=wanted, batches={batch for _, _, batch, _ in chosen})
     improvement = Improvement.objects.create(
         project=project,
-        filter={} if selection.conversations else selection.filter.parameters,
+        filter=selection.filter.parameters,
         spec=wanted.model_dump(mode="json"),
         frozen=casts.model_dump(mode="json"),
         offline=any(cast.offline for cast in casts.casts),

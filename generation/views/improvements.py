@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
@@ -51,9 +50,9 @@ def improvement_list(request: HtmxHttpRequest, project: Project) -> HttpResponse
 
 @project_view(Role.CURATOR)
 def show(request: HtmxHttpRequest, project: Project) -> HttpResponse:
-    """The form for what the filter in the address matches, or for the conversations that it names."""
+    """The form for what the filter in the address matches."""
     initial: dict[str, Any] = {"up_to": newest_id(project)}
-    rows = Selection(asked_filter(request), _named(request)).rows(project)
+    rows = Selection(asked_filter(request)).rows(project)
     if not rows.filter(batch__run__isnull=False).exists():  # nobody to speak as before
         speakers = project.endpoints.exclude(chat_model="").order_by("-pk")
         initial["endpoint"] = speakers.exclude(preset=OFFLINE).first() or speakers.first()
@@ -88,12 +87,7 @@ def improvement_estimate(request: HtmxHttpRequest, project: Project) -> HttpResp
 
 
 def _selection(request: HttpRequest, form: ImprovementForm) -> Selection:
-    return Selection(asked_filter(request), _named(request), form.cleaned_data["up_to"])
-
-
-def _named(request: HttpRequest) -> tuple[int, ...]:
-    said = request.GET.getlist("conversation")
-    return tuple(int(pk) for pk in said[: improvements.MOST] if pk.isdecimal() and len(pk) < 19)
+    return Selection(asked_filter(request), form.cleaned_data["up_to"])
 
 
 def _estimate(request: HttpRequest, project: Project, form: ImprovementForm) -> dict[str, Any]:
@@ -107,16 +101,14 @@ def _estimate(request: HttpRequest, project: Project, form: ImprovementForm) -> 
 
 
 def _form(request: HtmxHttpRequest, project: Project, form: ImprovementForm, status: int = 200) -> HttpResponse:
-    wanted, named = asked_filter(request), _named(request)
+    wanted = asked_filter(request)
     described = ConversationFilterForm(project, wanted.parameters)
     described.full_clean()
     context = {
         "section": "conversations",
         "form": form,
         "filter": wanted,
-        "named": named,
         "described": described,
-        "query": urlencode([("conversation", pk) for pk in named]) if named else wanted.query,
         # An unbound form asks for nothing yet: bind what it shows, so that the first look has an estimate as well.
         **_estimate(request, project, form if form.is_bound else form.as_posted()),
     }

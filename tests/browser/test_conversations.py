@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from datasets import tasks
 from datasets.models import Conversation, Export, Project, User
@@ -150,6 +150,76 @@ def test_all_of_a_filter_is_approved_and_taken_back(
     page.get_by_role("button", name="Undo").click()
     expect(page.locator("#progress")).to_contain_text("Taken back for 4")
     assert {status_of(row) for row in rows} == {"generated"}
+
+
+def test_rows_are_ticked_by_key_and_by_range_and_decided_together(
+    rows: list[Conversation], project: Project, annotator: User, page_of: PageOf
+) -> None:
+    page = page_of(annotator)
+    page.goto(f"/p/{project.slug}/conversations/?status=generated")
+    bar, boxes = page.locator(".bulk-bar"), page.locator("tbody input[type=checkbox]")
+    expect(bar).to_be_hidden()
+    for key in "xjjx":
+        page.keyboard.press(key)
+    expect(bar).to_contain_text("2 selected")
+    expect(page.get_by_text("All of these")).to_be_hidden()
+    boxes.nth(0).uncheck()
+    boxes.nth(2).uncheck()
+    boxes.nth(1).check()
+    boxes.nth(3).click(modifiers=["Shift"])
+    expect(bar).to_contain_text("3 selected")
+
+    page.locator(".filters input[type=search]").fill("question")  # the list is brought anew
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("q=question"))
+    expect(bar).to_contain_text("3 selected")
+    expect(page.locator("[data-select-all]")).to_have_js_property("indeterminate", True)
+
+    page.keyboard.press("Escape")
+    page.keyboard.press("a")
+    page.get_by_role("button", name="Approve 3 conversations").press("Enter")
+    expect(page.locator("#progress")).to_contain_text("3 conversations set to")
+    assert [status_of(row) for row in rows] == ["approved", "approved", "approved", "generated"]
+    page.get_by_role("link", name="Back to the conversations").click()
+    expect(boxes).to_have_count(1)
+    expect(bar).to_be_hidden()
+
+
+def test_ticks_give_way_to_all_that_match(
+    project: Project, annotator: User, page_of: PageOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("datasets.views.conversations.ROWS", 2)
+    rows = [make_conversation(project, f"Question number {n}?", "Yes.") for n in range(5)]
+    make_conversation(project, "Another matter?", "No.")
+    page = page_of(annotator)
+    page.goto(f"/p/{project.slug}/conversations/?q=question")
+    page.locator("[data-select-all]").check()
+    page.get_by_role("button", name="Select all 5 that match").click()
+    expect(page.locator(".bulk-bar")).to_contain_text("All 5 selected")
+    page.get_by_label("Clear the selection").click()
+    expect(page.locator(".bulk-bar")).to_be_hidden()
+    page.locator("tbody input").first.check()
+    page.get_by_role("button", name="Select all 5 that match").click()
+    page.keyboard.press("f")
+    page.get_by_role("button", name="Flag 5 conversations").click()
+    expect(page.locator("#progress")).to_contain_text("5 conversations set to")
+    assert {status_of(row) for row in rows} == {"flagged"}
+
+
+def test_rows_are_ticked_and_decided_without_scripts(
+    rows: list[Conversation], project: Project, annotator: User, page_of: PageOf, browser: Browser, live_server: object
+) -> None:
+    context = browser.new_context(java_script_enabled=False, base_url=str(live_server))
+    context.add_cookies(page_of(annotator).context.cookies())
+    page = context.new_page()
+    page.goto(f"/p/{project.slug}/conversations/")
+    page.locator("tbody input").nth(0).check()
+    page.locator("tbody input").nth(2).check()
+    page.get_by_role("button", name="Reject", exact=True).click()
+    page.get_by_role("button", name="Reject 2 conversations").click()
+    page.get_by_text("Undo").wait_for()
+    context.close()
+    assert [status_of(row) for row in rows] == ["generated", "rejected", "generated", "rejected"]
 
 
 def test_an_export_is_chosen_previewed_and_downloaded(

@@ -28,7 +28,7 @@ def test_i_opens_the_form_and_the_cost_follows_what_is_chosen(
     page = page_of(teammate)
     page.goto(f"/p/{project.slug}/conversations/{row.pk}/")
     page.keyboard.press("i")
-    expect(page).to_have_url(re.compile(rf"/improvements/new/\?conversation={row.pk}$"))
+    expect(page).to_have_url(re.compile(rf"/improvements/new/\?pick={row.pk}$"))
     summary = page.locator("#summary")
     expect(summary).to_contain_text("≈ 4")
     page.select_option("#id_start", "turn")

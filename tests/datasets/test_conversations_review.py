@@ -249,19 +249,19 @@ def test_all_are_labelled_and_undo_takes_off_only_what_it_put_on(
     rows: list[Conversation], project: Project, reviewer: Client
 ) -> None:
     reviewer.post(url(project, "conversation-label", rows[0].pk), {"name": "old friend"})
-    start(reviewer, project, "?q=question", label="Old  Friend")
+    start(reviewer, project, "?q=question", label_name="Old  Friend")
     assert Labelling.objects.filter(label__name="old friend").count() == 4
     reviewer.post(url(project, "bulk-undo", BulkAction.objects.get().pk))
     assert [labelling.conversation for labelling in Labelling.objects.all()] == [rows[0]]
 
 
 def test_a_label_that_is_made_for_nothing_is_not_kept(project: Project, reviewer: Client) -> None:
-    assert start(reviewer, project, label="ghost").status_code == 422
+    assert start(reviewer, project, label_name="ghost").status_code == 422
     assert not project.labels.exists()
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"decision": "lovely"}, {"decision": "approved", "label": "x"}, {"label": "x" * 41}, {"up_to": "x"}]
+    "data", [{}, {"decision": "lovely"}, {"decision": "approved", "label_name": "x"}, {"label_name": "x" * 41}, {"up_to": "x"}]
 )
 def test_nonsense_for_a_bulk_action_changes_nothing(
     data: dict[str, str], rows: list[Conversation], project: Project, reviewer: Client

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from datasets.filters import ConversationFilter
 from datasets.models import Conversation, Judgement, Project, User
 from datasets.schema import Score
 from generation.casts import Casts
@@ -33,7 +34,7 @@ def ordered(
 ) -> Improvement:
     """Of these conversations, or of all; spoken by `endpoint`, or by whoever spoke in their runs."""
     models = spoken_by(endpoint) if endpoint else {}
-    selection = Selection(conversations=tuple(row.pk for row in conversations))
+    selection = Selection(ConversationFilter(pick=tuple(row.pk for row in conversations)))
     return improvements.start_improvement(
         project=project, selection=selection, wanted=Mending(models=models, **wanted), user=user
     )

@@ -57,7 +57,7 @@ def test_what_is_reckoned_is_what_is_started(
 
 def test_named_conversations_are_improved(project: Project, program: Program) -> None:
     one, _other = judged(project), judged(project)
-    started = program.post(ALL, {"conversations": [one.pk], "how": spoken(project)})
+    started = program.post(ALL, {"filter": {"pick": [one.pk]}, "how": spoken(project)})
     assert started["conversations"] == 1
 
 
@@ -90,7 +90,7 @@ def test_all_that_score_better_are_accepted(program: Program, item: ImprovementI
         ({"filter": {"statu": "approved"}}, "filter.statu"),
         ({"how": {"start": "end"}}, "how.start"),
         ({"how": {"instruction": "x" * 5_001}}, "how.instruction"),
-        ({"conversations": [0]}, "conversations"),
+        ({"filter": {"pick": [0]}}, "filter.pick"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_field(

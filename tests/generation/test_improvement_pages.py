@@ -97,7 +97,7 @@ def test_one_conversation_is_improved_from_its_page(project: Project, teammate: 
     one, _other = judged(project), judged(project)
     client = client_of(teammate)
     page = client.get(reverse("datasets:conversation-detail", args=[project.slug, one.pk])).content.decode()
-    link = address(project, "improvement-new") + f"?conversation={one.pk}"
+    link = address(project, "improvement-new") + f"?pick={one.pk}"
     assert f'{link}" data-key="i"' in page
     client.post(link, posted(project))
     assert item_of(Improvement.objects.get()).conversation == one
@@ -108,7 +108,7 @@ def test_runs_keep_their_models_and_imports_are_offered_one(
 ) -> None:
     client = client_of(teammate)
     imported = make_conversation(project, batch=make_batch(project, kind="import", name="Old ones"))
-    page = client.get(address(project, "improvement-new") + f"?conversation={imported.pk}")
+    page = client.get(address(project, "improvement-new") + f"?pick={imported.pk}")
     assert page.context["form"]["endpoint"].initial.pk == offline(project)
     assert page.context["estimate"].conversations == 1
     run = landed(launched(project), made())

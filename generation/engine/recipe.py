@@ -287,6 +287,16 @@ class Recipe(Part):
         """How often each passage is to be asked about: as said, or as the stopping rules want."""
         return self.questions.visits or rules.visits(self.stopping)
 
+    @property
+    def idle(self) -> str:
+        """What of it would do nothing, in a sentence; empty where all counts.
+
+        Recipes of runs that exist may have such parts, so they are read; nothing is launched with them any more.
+        """
+        if self.improve and self.product.kind == "pairs":
+            return "Preference pairs compare answers as they were given: leave improving out."
+        return ""
+
     @model_validator(mode="after")
     def _every_role_has_a_model(self) -> Recipe:
         missing = sorted(self.roles - set(self.models))

@@ -17,7 +17,9 @@ from generation.models import Endpoint
 
 
 def freeze(*, project: Project, spec: Recipe) -> Frozen:
-    """Raises Refused, naming the field, when an id is not of this project."""
+    """Raises Refused, naming the field, when an id is not of this project or a part of the recipe would do nothing."""
+    if spec.idle:
+        raise Refused(spec.idle, field="improve")
     _check_extensions(spec)
     return Frozen(
         corpus_name=_corpus_name(project, spec),

@@ -53,9 +53,12 @@ def read_yaml(*, project: Project, text: str) -> Recipe:
     if isinstance(said.get("product"), dict):
         said["product"] = _product(project, said["product"])
     try:
-        return Recipe.model_validate(said)
+        recipe = Recipe.model_validate(said)
     except ValidationError as error:
         raise Refused(_sentence(error), field="text") from error
+    if recipe.idle:
+        raise Refused(recipe.idle, field="text")
+    return recipe
 
 
 def _parsed(text: str) -> dict[str, Any]:

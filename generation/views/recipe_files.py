@@ -89,7 +89,7 @@ def recipe_yaml(request: HtmxHttpRequest, project: Project, recipe: int) -> Http
     try:
         return _as_text(write_yaml(spec, freeze(project=project, spec=spec)))
     except Refused as refusal:
-        messages.error(request, f"“{row.name}” points to something that is gone. {refusal}")
+        messages.error(request, f"“{row.name}” cannot be written as it stands. {refusal}")
         return redirect("generation:recipe-list", project.slug)
 
 

@@ -102,6 +102,15 @@ def test_a_bad_recipe_is_refused_with_the_field_that_is_wrong(
     assert not Run.objects.exists()
 
 
+def test_a_recipe_of_pairs_that_are_to_be_improved_is_refused(program: Program, recipe: dict[str, Any]) -> None:
+    models = recipe["models"] | {"judge": recipe["models"]["respondent"]}
+    said = recipe | {"product": {"kind": "pairs"}, "judge": True, "improve": {"attempts": 2}, "models": models}
+    for path, more in (("runs", {}), ("runs/estimate", {}), ("recipes", {"name": "Pairs"})):
+        answer = program.call("POST", f"{HOME}/{path}", {"recipe": said, **more})
+        assert "leave improving out" in refusal(answer, 422)
+        assert program.call("POST", f"{HOME}/{path}", {"recipe": said | {"improve": None}, **more}).status_code < 300
+
+
 def test_a_recipe_cannot_reach_into_another_project(program: Program, recipe: dict[str, Any], stranger: User) -> None:
     theirs = make_project(stranger)
     foreign = {"corpus": passages_of(theirs, 1), "models": recipe_for(theirs, corpus=None)["models"]}

@@ -147,6 +147,16 @@ def test_what_is_no_recipe_is_refused_in_one_sentence(
     assert sentence in refusal(client_of(teammate), project, text)
 
 
+def test_pairs_that_are_to_be_improved_are_refused(project: Project, teammate: User, client_of: ClientOf) -> None:
+    spec = full(project)
+    client = client_of(teammate)
+    row = save_recipe(project=project, name="Pairs", spec=spec, author=teammate)
+    text = client.get(reverse("generation:recipe-yaml", args=[project.slug, row.pk])).content.decode()
+    said = yaml.safe_load(text) | {"product": {"kind": "pairs"}, "improve": {"attempts": 2}}
+    sentence = "Preference pairs compare answers as they were given: leave improving out."
+    assert refusal(client, project, yaml.safe_dump(said)) == sentence
+
+
 def test_a_pasted_text_is_shown_as_text(project: Project, teammate: User, client_of: ClientOf) -> None:
     page = client_of(teammate).post(list_of(project), {"text": "</textarea><script>alert(1)</script>"})
     assert b"<script>alert" not in page.content
@@ -159,7 +169,7 @@ def test_a_recipe_that_points_to_something_gone_says_what(
     row = save_recipe(project=project, name="Stale", spec=spec, author=teammate)
     project.corpora.get().delete()
     answer = client_of(teammate).get(reverse("generation:recipe-yaml", args=[project.slug, row.pk]), follow=True)
-    assert "points to something that is gone. That corpus is not in this project" in answer.content.decode()
+    assert "cannot be written as it stands. That corpus is not in this project" in answer.content.decode()
 
 
 def test_viewers_read_recipes_and_only_curators_paste_and_delete_them(

@@ -201,6 +201,7 @@ def test_a_recipe_that_leaves_things_out_comes_back_the_same(
         ({"more": "stopping: [{kind: sometime}]"}, "more", "stopping.0"),
         ({"more": "hooks: [{name: nobody}]"}, "more", "no hooks named “nobody”"),
         ({"more": "wat: 1"}, "more", "wat"),
+        ({"product": "pairs", "judge": "on", "more": "improve: {attempts: 3}"}, "more", "leave improving out"),
     ],
 )
 def test_parts_that_cannot_be_are_refused_where_they_were_said(
@@ -213,6 +214,34 @@ def test_parts_that_cannot_be_are_refused_where_they_were_said(
     assert list(answer.context["form"].errors) == [field]
     assert words in str(answer.context["form"].errors[field])
     assert not Run.objects.exists()
+
+
+def test_improving_is_a_switch_of_other_products_than_pairs_and_says_nothing_when_pairs_are_made(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    expert(project)
+    client = client_of(teammate)
+    said = shown(client, project) | {"judge": "on", "improve": "on"}
+    assert b'class="unless-pairs' in client.get(address(project)).content
+    summary = client.post(address(project, "run-estimate"), said | {"product": "pairs"}).content.decode()
+    assert "Model calls" in summary
+    assert "Improving adds" not in summary
+    assert client.post(address(project), said | {"product": "pairs"}).status_code == 302
+    assert (Run.objects.get().spec["product"]["kind"], Run.objects.get().spec["improve"]) == ("pairs", None)
+
+
+def test_a_run_of_pairs_that_was_to_improve_can_be_read_and_is_launched_again_without_that(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    choice = ModelChoice(endpoint=project.endpoints.get(preset="offline").pk)
+    models = dict.fromkeys(("instruction", "correspondent", "respondent", "judge"), choice)
+    run = launched(project, product={"kind": "pairs"}, models=models, judge=True)
+    run.spec["improve"] = {"attempts": 3, "below": 0.5}
+    run.save()
+    client = client_of(teammate)
+    assert client.get(reverse("generation:run-detail", args=[project.slug, run.pk])).status_code == 200
+    assert client.post(address(project), shown(client, project, f"?run={run.pk}")).status_code == 302
+    assert Run.objects.latest("pk").spec["improve"] is None
 
 
 def test_the_summary_tells_how_many_conversations_the_passages_are_good_for_and_what_improving_may_add(

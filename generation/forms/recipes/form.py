@@ -66,11 +66,14 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
     def _build(self, said: dict[str, Any]) -> Recipe | None:
         base = self.what(said) | self.who(said) | self.many(said) | self.good(said) | self.added(said)
         try:
-            return Recipe.model_validate(merged(base, said["more"]))
+            recipe = Recipe.model_validate(merged(base, said["more"]))
         except ValidationError as error:
             for problem in error.errors(include_url=False):
                 self._show(problem["loc"], problem["msg"].removeprefix("Value error, "))
             return None
+        if recipe.idle:
+            self._show(("improve",), recipe.idle)
+        return recipe
 
     def _show(self, place: tuple[int | str, ...], trouble: str) -> None:
         """Beside the field where the part of the recipe is said; above the form where none is."""

@@ -130,10 +130,11 @@ class GoodFields(forms.Form):
             "attempts": said["improve_attempts"] or 2,
             "below": 0.72 if said["improve_below"] is None else said["improve_below"],
         }
+        improves = said["improve"] and said["product"] != "pairs"  # for which it is not shown
         return {
             "retrieval": retrieval,
             "judge": self._judging(said) if said["judge"] else None,
-            "improve": improving if said["improve"] else None,
+            "improve": improving if improves else None,
         }
 
     def _judging(self, said: dict[str, Any]) -> dict[str, Any]:

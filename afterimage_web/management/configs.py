@@ -7,29 +7,28 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
 
-from datasets.formats import FORMATS, Options
+from datasets.formats import Options
+from datasets.formats.splitting import Split
 from datasets.models import Corpus, Persona, Project, SourceFile
 from datasets.services import adopting, ingest
+from datasets.services.errors import Refused
 from datasets.services.personas_review import accept_all
 from generation.engine.recipe import Recipe
-from generation.models import Endpoint, PersonaGrowth
+from generation.models import Endpoint, PersonaGrowth, Run
 from generation.services import afterimage_runs as rows
 from generation.services import afterimage_yaml as afterimage
 from generation.services import persona_growths, persona_work
-from generation.services.afterimage_config import Config, Preference
+from generation.services.afterimage_config import Config, Export, Preference
 from generation.services.afterimage_yaml import Wrong
 
+from .delivering import Say, write_report, write_rows, write_split
 from .folders import corpus_named, read_files, read_folder
-
-Say = Callable[[str], None]
-SAME = {"openai": "messages", "oumi": "messages"}
-"""Formats of the library whose rows are those of another one."""
 
 
 @dataclass(frozen=True)
@@ -87,22 +86,52 @@ class ConfigJob:
         """What is asked for of preference pairs; None when conversations are."""
         return afterimage.preference_of(self.config) if self.options["preference"] else None
 
-    @property
-    def export_options(self) -> Options:
-        """The library's rows hold the reasoning, and its pairs are told apart by the gap of the config."""
-        gap = self.pairs.min_score_gap if self.pairs else Options().min_gap
-        return Options(reasoning=True, min_gap=gap)
+    def options_of(self, format: str) -> Options:
+        """As the library writes it: reasoning stands in its own rows alone."""
+        if self.pairs:
+            return Options(min_gap=self.pairs.min_score_gap)
+        return Options(reasoning=format == "raw", min_gap=afterimage.EXPORTED_GAP)
 
-    def exports(self, say: Say) -> Iterator[tuple[str, Path]]:
-        """The other files that it asks for, each with its format. `say` is told of formats that there are none of."""
-        wanted = None if self.pairs else self.config.output.export
-        for name in wanted.formats if wanted else ():
-            shape = name if name in FORMATS else SAME.get(name, name)
-            if shape in FORMATS:
-                folder = Path(wanted.output_dir).expanduser() if wanted and wanted.output_dir else self.out.parent
-                yield shape, folder / f"{self.out.stem}_{name}.jsonl"
-            else:
-                say(f"output.export.formats: there is no “{name}” here, so that file is not written.")
+    def deliver(self, run: Run, say: Say) -> None:
+        """The other files that it asks for. One that cannot be written is told, and the others are written."""
+        if self.pairs:
+            return
+        for name, known in afterimage.export_formats(self.config).items():
+            self._try(name, say, partial(self._export, run, name, known, say))
+        if self.config.analytics.auto_analyze:
+            self._try("The report", say, partial(self._analyze, run, say))
+
+    @staticmethod
+    def _try(name: str, say: Say, write: Callable[[], None]) -> None:
+        try:
+            write()
+        except (CommandError, Refused, OSError) as error:
+            say(f"{name} is not written: {error}")
+
+    def _export(self, run: Run, name: str, format: str, say: Say) -> None:
+        wanted = self.config.output.export or Export()
+        folder = Path(wanted.output_dir).expanduser() if wanted.output_dir else self.out.parent
+        folder.mkdir(parents=True, exist_ok=True)
+        stem, options = f"{self.out.stem}_{name}", self.options_of(format)
+        if wanted.split is None:
+            path = folder / f"{stem}.jsonl"
+            say(f"{write_rows(run, path, format, options)} conversations in {path}")
+            return
+        train, held = folder / f"{stem}_train.jsonl", folder / f"{stem}_val.jsonl"
+        split = Split(wanted.split, shuffle=wanted.shuffle, seed=wanted.seed)
+        made = write_split(run, train, held, format, options, split, say)
+        say(f"{made.rows_to_train} conversations in {train}, {made.rows_held} in {held}")
+
+    def _analyze(self, run: Run, say: Say) -> None:
+        path = self.report_path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_report(run, path)
+        say(f"The report is in {path}")
+
+    @property
+    def report_path(self) -> Path:
+        named = self.config.analytics.output_path
+        return Path(named).expanduser() if named else self.out.with_suffix(".html")
 
     def plan(self) -> Iterator[str]:
         """What would be done, a line each. Raises Wrong when the key is missing."""
@@ -119,6 +148,8 @@ class ConfigJob:
             yield f"Stops by: {', '.join(rule.type for rule in config.generation.stopping) or 'that number'}"
             yield f"At once: {afterimage.concurrency_of(config)}"
         yield f"Rows: {self.out} ({self.format})"
+        if self.config.analytics.auto_analyze and not self.pairs:
+            yield f"Report: {self.report_path}"
         yield from self._notes()
 
     # -- carried out ----------------------------------------------------------------------------------------------------

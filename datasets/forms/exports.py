@@ -96,7 +96,7 @@ class ExportForm(ConversationFilterForm):
         if chosen["validation"] is None:
             return None
         seed = Split(0).seed if chosen["seed"] is None else chosen["seed"]
-        together = chosen["together"] or "documents"
+        together: Together = chosen["together"] or "documents"
         return Split(chosen["validation"], together, shuffle=chosen["order"] != "kept", seed=seed)
 
     @property

@@ -58,7 +58,7 @@ def pasted_recipe(
         choice=choice_of(config, server),
         personas=_pasted_personas(project, config),
     )
-    return Pasted(spec, afterimage.left_aside(config))
+    return Pasted(spec, afterimage.left_to_pages(config))
 
 
 def _pasted_corpus(project: Project, config: Config, chosen: Corpus | None) -> int | None:

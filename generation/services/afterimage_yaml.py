@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from datasets.formats import FORMATS
 from datasets.services.errors import Refused
 from generation.engine import recipe as recipes
 from generation.engine import rules
@@ -33,6 +34,10 @@ KEYS = {
 CONCURRENCY = {"deepseek": 16, "local": 8}
 USUAL_CONCURRENCY = 2
 PAIRS_AT_ONCE = 4
+SAME = {"oumi": "messages"}
+"""Formats of the library whose rows are those of another one."""
+EXPORTED_GAP = 0.2
+"""Between the answers of a pair that the library's exporter writes."""
 LOCAL = "http://localhost:8000/v1"
 QDRANT = "http://localhost:6333"
 
@@ -256,9 +261,24 @@ def _rule(rule: said.Stopping) -> rules.Rule:
             return rules.AllOf(rules=tuple(_rule(inner) for inner in rule.conditions))
 
 
+# -- what is done otherwise -----------------------------------------------------------------------------------------------
+
+
+def export_formats(config: Config) -> dict[str, str]:
+    """The formats that the config asks for and that there are, by the name that it gives them: their names here."""
+    wanted = config.output.export.formats if config.output.export else []
+    found = {name: SAME.get(name, name) for name in wanted}
+    return {name: known for name, known in found.items() if known in FORMATS}
+
+
 def left_aside(config: Config) -> list[str]:
     """What the config asks for that is done otherwise here, or not at all: a sentence each."""
     return list(_left_aside(config))
+
+
+def left_to_pages(config: Config) -> list[str]:
+    """The same where a run is only launched: what is done with its conversations afterwards has pages of its own."""
+    return [*_left_aside(config), *_after_the_run(config)]
 
 
 def _left_aside(config: Config) -> Iterator[str]:
@@ -271,12 +291,36 @@ def _left_aside(config: Config) -> Iterator[str]:
         )
     if config.skills.enabled or config.skill is not None:
         yield "Skills are not used here: the sections skills and skill are left aside."
-    if config.analytics.auto_analyze:
-        yield "auto_analyze: ask for the report on the page Quality, when the run has ended."
     if config.preference is not None:
-        yield "The section preference says nothing of conversations: runs of pairs are a choice of the run's form, and on "
-        "the command line --preference."
+        yield (
+            "The section preference says nothing of conversations: runs of pairs are a choice of the run's form, and on "
+            "the command line --preference."
+        )
     if config.output.storage == "sql":
         yield "storage sql: conversations are kept in the database of this installation."
-    if config.output.export and config.output.export.split:
-        yield "output.export.split: exports are not split here."
+    known = export_formats(config)
+    unknown = [name for name in (config.output.export.formats if config.output.export else ()) if name not in known]
+    if unknown:
+        yield f"output.export.formats: there is no {_quoted(unknown)} here; there are {', '.join(FORMATS)}."
+
+
+def _after_the_run(config: Config) -> Iterator[str]:
+    if "path" in config.output.model_fields_set:
+        yield "output.path: conversations are kept in this project; a new export writes a file of them."
+    export = config.output.export
+    if export and export.formats:
+        how = f", with the share {export.split:g} for validation" if export.split else ""
+        yield (
+            f"output.export: when the run has ended, ask for {_quoted(export_formats(config))} under Exports{how}"
+            f"{_order(export) if export.split else ''}."
+        )
+    if config.analytics.auto_analyze:
+        yield "auto_analyze: when the run has ended, ask for the report under Quality, and download it as one file there."
+
+
+def _order(export: said.Export) -> str:
+    return f", shuffled by the seed {export.seed}" if export.shuffle else ", in the order as they are"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"“{name}”" for name in names)

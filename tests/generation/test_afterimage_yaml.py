@@ -81,7 +81,18 @@ def test_every_key_of_the_library_is_accepted() -> None:
         skill={"output_dir": "s", "iterations": 2, "models": {"judge": {"model_name": "j"}}},
     )  # fmt: skip
     assert config.num_requested == 9
-    assert len(afterimage.left_aside(config)) == 5
+    aside = afterimage.left_aside(config)
+    assert [sentence.split(":")[0].split(" says")[0] for sentence in aside] == [
+        "auto_improve",
+        "Skills are not used here",
+        "The section preference",
+    ]
+    assert aside[-1].endswith("--preference.")
+    assert [sentence.split(":")[0] for sentence in afterimage.left_to_pages(config)[3:]] == [
+        "output.path",
+        "output.export",
+        "auto_analyze",
+    ]
 
 
 def test_a_prompt_file_and_documents_start_from_the_folder_of_the_config(tmp_path: Path) -> None:
@@ -319,6 +330,25 @@ def test_a_pasted_config_fills_the_form_of_a_run(project: Project, curator: Clie
     assert "Skills are not used here" in answer.content.decode()
     paste(project, curator, text, corpus=corpus.pk)
     assert Prompt.objects.filter(project=project, current__text="You help nurses.").count() == 1
+
+
+@pytest.mark.django_db
+def test_what_comes_after_a_run_is_named_with_the_page_that_does_it(
+    project: Project, curator: Client, endpoint: Endpoint
+) -> None:
+    export = {"formats": ["sharegpt", "alpaka", "oumi"], "split": 0.1, "seed": 3}
+    output = {"path": "x.jsonl", "export": export}
+    page = paste(project, curator, text_of(model=OPENAI, output=output, analytics={"auto_analyze": True}))
+    for sentence in (
+        "output.path: conversations are kept in this project; a new export writes a file of them.",
+        "ask for “sharegpt”, “oumi” under Exports, with the share 0.1 for validation, shuffled by the seed 3.",
+        "there is no “alpaka” here; there are messages,",
+        "ask for the report under Quality",
+    ):
+        assert sentence in page.content.decode()
+    plain = paste(project, curator, text_of(model=OPENAI)).content.decode()
+    assert "output." not in plain
+    assert "under Quality" not in plain
 
 
 @pytest.mark.django_db

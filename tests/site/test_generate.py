@@ -157,6 +157,93 @@ def test_a_config_is_carried_out_as_it_is(
     assert Endpoint.objects.filter(base_url=model_server.base_url).count() == 1
 
 
+def talks(**sections: Any) -> dict[str, Any]:
+    """Conversations of the offline model about one document each."""
+    context = {"num_random_contexts": 1, "n_instructions": 1}
+    return {"documents": {"path": "many"}, "context": context, "generation": {"num_dialogs": 12}} | sections
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> None:
+    """Twelve documents in the folder `many`, so different that each question about them is a new one."""
+    (tmp_path / "many").mkdir()
+    things = "kettle harbour violin glacier orchard compass lantern parchment tunnel falcon mosaic furnace".split()
+    for n, thing in enumerate(things):
+        text = f"Every {thing} needs care. A {thing} of the {things[n - 1]} kind is kept {n + 2} years in the {thing} room."
+        (tmp_path / "many" / f"{thing}.txt").write_text(text)
+
+
+def asked(path: Path) -> set[str]:
+    return {row["messages"][0]["content"] for row in rows(path)}
+
+
+@pytest.mark.usefixtures("many")
+def test_exports_of_a_config_are_split_by_its_share_and_seed(tmp_path: Path) -> None:
+    export = {"formats": ["messages", "alpaca", "dpo"], "output_dir": str(tmp_path / "more"), "split": 0.25, "seed": 5}
+    config = config_file(tmp_path, **talks(output={"export": export}, analytics={"auto_analyze": True}))
+    _, said = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
+    train, held = (tmp_path / "more" / f"rows_messages_{side}.jsonl" for side in ("train", "val"))
+    assert (len(rows(train)), len(rows(held))) == (9, 3)
+    assert len(asked(train) | asked(held)) == len(
+        {row["conversations"][0]["content"] for row in rows(tmp_path / "rows.jsonl")}
+    )
+    contexts = {row["conversations"][0]["content"]: row["instruction_context"] for row in rows(tmp_path / "rows.jsonl")}
+    assert not {contexts[one] for one in asked(train)} & {contexts[one] for one in asked(held)}
+    assert len(rows(tmp_path / "more" / "rows_alpaca_val.jsonl")) <= 3
+    assert "dpo is not written: No conversation that matches has two answers" in said
+    assert not (tmp_path / "more" / "rows_messages.jsonl").exists()
+    report = (tmp_path / "rows.html").read_text()
+    assert report.startswith("<!doctype html>")
+    assert "12" in report
+    assert f"The report is in {tmp_path / 'rows.html'}" in said
+
+
+@pytest.mark.usefixtures("many")
+def test_a_split_that_is_not_shuffled_holds_back_the_first_rows(tmp_path: Path) -> None:
+    export = {"formats": ["messages"], "split": 0.25, "shuffle": False}
+    path = tmp_path / "report" / "of_it.html"
+    analytics = {"auto_analyze": True, "output_path": str(path)}
+    config = config_file(tmp_path, **talks(output={"export": export}, analytics=analytics))
+    told, _ = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model", dry_run=True)
+    assert f"Report: {path}" in told
+    follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
+    order = [row["conversations"][0]["content"] for row in rows(tmp_path / "rows.jsonl")]
+    assert [row["messages"][0]["content"] for row in rows(tmp_path / "rows_messages_val.jsonl")] == order[:3]
+    assert [row["messages"][0]["content"] for row in rows(tmp_path / "rows_messages_train.jsonl")] == order[3:]
+    assert path.read_text().startswith("<!doctype html>")
+    assert not (tmp_path / "rows.html").exists()
+
+
+def test_conversations_that_all_share_their_documents_are_split_one_by_one_which_is_said(
+    folder: Path, tmp_path: Path
+) -> None:
+    config = config_file(
+        tmp_path,
+        documents={"path": "manual"},
+        context={"num_random_contexts": 2, "n_instructions": 1},
+        generation={"num_dialogs": 10},
+        output={"export": {"formats": ["messages"], "split": 0.2}},
+    )
+    _, said = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
+    assert len(rows(tmp_path / "rows_messages_val.jsonl")) == 2
+    assert "too many rows are related for a share of 0.2. Rows are divided one by one." in said
+
+
+def test_skills_of_a_config_are_named_and_the_run_goes_on_without_them(folder: Path, tmp_path: Path) -> None:
+    config = config_file(
+        tmp_path,
+        documents={"path": "manual"},
+        generation={"num_dialogs": 2},
+        skills={"enabled": True, "path": "./skills"},
+        skill={"output_dir": "./skills"},
+    )
+    told, _ = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model", dry_run=True)
+    _, said = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
+    for words in (told, said):
+        assert words.count("Skills are not used here") == 1
+    assert len(rows(tmp_path / "rows.jsonl")) == 2
+
+
 def test_a_key_of_the_environment_is_sent_and_kept_sealed(
     tmp_path: Path, model_server: RunningModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

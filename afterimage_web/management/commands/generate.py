@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,10 @@ from tqdm import tqdm
 
 from afterimage_web import embedded
 from afterimage_web.management.configs import ConfigJob
+from afterimage_web.management.delivering import write_rows
 from afterimage_web.management.folders import corpus_named, read_folder
-from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Options
-from datasets.models import Corpus, Export, Project, PromptRole, User
-from datasets.services import exports
+from datasets.models import Corpus, Project, PromptRole, User
 from datasets.services.errors import Refused
 from datasets.services.projects import create_project
 from generation.engine.recipe import ModelChoice, Recipe
@@ -86,11 +85,9 @@ class Command(BaseCommand):
         run = runs.start_run(project=project, spec=job.spec(project, endpoint, self.say), user=None)
         self.follow(run)
         if run.slots_done:
-            written = self.export(run, job.out, job.format, job.export_options)
+            written = write_rows(run, job.out, job.format, job.options_of(job.format))
             self.say(f"{written} conversations in {job.out}{' (by the offline model)' if run.offline else ''}")
-            for shape, path in job.exports(self.say):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                self.say(f"{self.export(run, path, shape, job.export_options)} conversations in {path}")
+            job.deliver(run, self.say)
         if run.state != Run.State.DONE:
             raise CommandError(f"The run is {run.get_state_display().lower()}: {run.reason}")
 
@@ -104,23 +101,6 @@ class Command(BaseCommand):
                 run.refresh_from_db()
                 bar.update(run.slots_done - bar.n)
                 bar.set_postfix(failed=run.slots_failed, tokens=run.tokens)
-
-    def export(self, run: Run, out: Path, format: str, options: Options) -> int:
-        export = exports.start_export(
-            project=run.project,
-            actor=None,
-            filter=ConversationFilter(batch=run.batch_id),
-            format=format,
-            options=options,
-        )
-        exports.write_export(export_id=export.pk)
-        export.refresh_from_db()
-        if export.state != Export.State.READY:
-            raise CommandError(export.error)
-        with export.file.open("rb") as rows, out.open("wb") as target:
-            for chunk in rows.chunks():
-                target.write(chunk)
-        return export.rows_written
 
 
 def pull_all(run_id: int) -> None:
@@ -168,8 +148,7 @@ class FolderJob:
     def format(self) -> str:
         return self.options["format"] or "messages"
 
-    @property
-    def export_options(self) -> Options:
+    def options_of(self, format: str) -> Options:
         return Options()
 
     def check(self) -> None:
@@ -178,8 +157,8 @@ class FolderJob:
     def plan(self) -> Iterator[str]:
         raise CommandError("Only a config has a plan to show: add --config FILE, or leave --dry-run out.")
 
-    def exports(self, say: Callable[[str], None]) -> Sequence[tuple[str, Path]]:
-        return ()
+    def deliver(self, run: Run, say: Callable[[str], None]) -> None:
+        """Nothing besides the rows."""
 
     def spec(self, project: Project, endpoint: Endpoint | None, say: Callable[[str], None]) -> Recipe:
         """The folder's documents are read first. A corpus of the same name is brought up to date, not read again."""

@@ -106,8 +106,6 @@ def clear_corpus(corpus_id: int) -> None:
         if corpus.adopted is None:  # somebody else's collection is theirs
             asyncio.run(_drop_collection(corpus))
         corpus.delete()
-        if corpus.adopted:
-            corpus.adopted.delete()
 
 
 async def _drop_collection(corpus: Corpus) -> None:

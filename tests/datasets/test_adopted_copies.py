@@ -19,6 +19,7 @@ from datasets.models import AdoptedCollection, Corpus, Document, Passage, Projec
 from datasets.services import adopting, corpora
 from datasets.services.ingest import clear_corpus, ingest
 from tests.datasets.adopting import TEXTS, adopt, at, fill, source_of
+from tests.factories import make_project
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.workers import addresses
 
@@ -191,6 +192,16 @@ def test_nothing_is_ever_written_to_the_collection(
     assert noted["written"] == []
     assert noted["asked"] != []
     assert qdrant.count("court").count == 3
+
+
+@pytest.mark.parametrize("deleted", ["corpus", "corpora", "project"])
+def test_where_a_collection_is_is_forgotten_with_its_corpus_however_it_goes(deleted: str, project: Project) -> None:
+    kept = AdoptedCollection.objects.create(url="http://q:6333", collection="other", content_key="text")
+    Corpus.objects.create(project=make_project(), name="Other", adopted=kept)
+    gone = AdoptedCollection.objects.create(url="http://q:6333", collection="court", content_key="text")
+    corpus = Corpus.objects.create(project=project, name="Court", adopted=gone)
+    {"corpus": corpus.delete, "corpora": project.corpora.all().delete, "project": project.delete}[deleted]()
+    assert list(AdoptedCollection.objects.all()) == [kept]
 
 
 def test_files_do_not_go_into_an_adopted_corpus(

@@ -19,6 +19,7 @@ from generation.forms.recipes import RecipeForm, first_choices, initial_from
 from generation.models import Trial
 from generation.services import estimating, runs, trials
 from generation.services.recipes import save_recipe
+from generation.services.searching import unsearchable
 from generation.tasks import call_for_workers, run_trial
 
 
@@ -56,9 +57,9 @@ def _launch(request: HtmxHttpRequest, project: Project, form: RecipeForm) -> Htt
 @require_POST
 @project_view(Role.CURATOR)
 def run_estimate(request: HtmxHttpRequest, project: Project) -> HttpResponse:
-    """The side summary, reckoned anew at each change of the form."""
+    """The side summary, reckoned anew at each change of the form, and what is to be known of the corpus that it names."""
     form = RecipeForm(request.POST, project=project)
-    return render(request, "generation/run_form.html#summary", _estimate(project, form))
+    return render(request, "generation/run_estimate.html", _estimate(project, form))
 
 
 @require_POST
@@ -94,7 +95,12 @@ def _estimate(project: Project, form: RecipeForm) -> dict[str, object]:
         reckoned = estimating.estimate_recipe(project=project, spec=form.recipe())
     except Refused as refusal:
         return {"refusal": str(refusal)}
-    return {"estimate": reckoned, "budget": form.recipe().budget, "offline": form.speaks_offline}
+    return {
+        "estimate": reckoned,
+        "budget": form.recipe().budget,
+        "offline": form.speaks_offline,
+        "unsearchable": unsearchable(project=project, spec=form.recipe()),
+    }
 
 
 def form_page(request: HtmxHttpRequest, project: Project, form: RecipeForm, status: int = 200) -> HttpResponse:

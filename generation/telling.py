@@ -87,7 +87,7 @@ def _judging(spec: Recipe, frozen: Frozen) -> str:
 
 
 def _improving(spec: Recipe) -> str:
-    if spec.improve is None:
+    if spec.improve is None or spec.product.kind == "pairs":  # whose runs of old may say so, and did not improve
         return ""
     times = "once" if spec.improve.attempts == 1 else f"up to {spec.improve.attempts} times"
     return f"{times}, below a score of {spec.improve.below:g}"

@@ -48,7 +48,6 @@ def test_every_part_is_told_in_words(project: Project) -> None:
         questions={"batch": 3, "visits": 2, "scenarios": ["At night."], "distinct": False},
         retrieval={"when": "dialog", "depth": 5, "retriever": retriever},
         judge={"weights": {"helpfulness": 1, "grounding": 2}, "aggregation": "min"},
-        improve={"attempts": 1, "below": 0.5},
         product={"kind": "pairs", "answers": 3},
         stopping=[
             {"kind": "error_rate", "rate": 0.25},
@@ -58,11 +57,17 @@ def test_every_part_is_told_in_words(project: Project) -> None:
         "Questions": "from 2 passages each; 3 a call; each passage 2 times; in 1 situation; near-duplicates are welcome",
         "Retrieval": "once a conversation, 5 passages, from the corpus, “House rules”",
         "Judged by": "helpfulness, grounding; overall: the lowest",
-        "Improved": "once, below a score of 0.5",
         "Pairs": "3 answers, by temperature, at least 0.1 apart",
         "Stops when": "25% of the last 50 conversations failed. Or: All of: "
         "100% of the passages were asked about, 2 times each. 5,000 prompt tokens are spent.",
     }
+
+
+def test_improving_is_told_where_it_is_done(project: Project) -> None:
+    assert said(project, judge=True, improve={"attempts": 1, "below": 0.5})["Improved"] == "once, below a score of 0.5"
+    spec = recipe(project, models=models(project), judge=True, improve={}, product={"kind": "pairs"})
+    frozen = freeze(project=project, spec=spec.model_copy(update={"improve": None}))
+    assert "Improved" not in dict(told(spec, frozen))
 
 
 def test_the_page_of_a_run_tells_it(project: Project, owner: User, client: Client) -> None:

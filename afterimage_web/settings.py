@@ -176,6 +176,7 @@ CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE = {
     "pull-runs": {"task": "generation.tasks.tick", "schedule": 2.0, "options": {"expires": 10}},
     "look-for-alerts": {"task": "generation.tasks.look_for_alerts", "schedule": 60.0, "options": {"expires": 50}},
+    "forget-vectors": {"task": "generation.tasks.forget_vectors", "schedule": 3600.0, "options": {"expires": 600}},
     "recover-files": {"task": "datasets.tasks.tick", "schedule": 15.0, "options": {"expires": 30}},
 }
 
@@ -196,7 +197,7 @@ SLOT_LEASE_SECONDS = int(os.environ.get("SLOT_LEASE_SECONDS", "30"))
 """After this long without a sign of its worker, a conversation in the making is given to another one."""
 
 EMBEDDER = "generation.adapters.embedder_for"
-"""Dotted name of `async (corpus_id) -> Embedder | None`: how the archive turns passages into dense vectors."""
+"""Dotted name of `async with (corpus_id, reading=bool) -> Embedder | None`: how passages and questions become vectors."""
 
 ALLOW_PRIVATE_WEBHOOKS = env_flag("ALLOW_PRIVATE_WEBHOOKS")
 """Whether alerts may be posted to addresses of this server's own network."""

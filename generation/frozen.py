@@ -94,6 +94,8 @@ class Frozen(Part):
     """The other model of preference pairs."""
     embedding: FrozenModel | None = None
     """The embedding model that the judge compares texts by."""
+    searched_by: tuple[FrozenModel, ...] = ()
+    """The embedding models of the corpora that answers are looked up in."""
     tools: tuple[ToolSpec, ...] = ()
     criteria: tuple[FrozenCriterion, ...] = ()
 
@@ -104,8 +106,13 @@ class Frozen(Part):
     @property
     def endpoints(self) -> set[int]:
         """Every endpoint that is spoken to."""
-        models = [*self.models.values(), self.second, self.embedding]
-        return {model.endpoint for model in models if model is not None}
+        models = [*self.models.values(), *self.embedders]
+        return {model.endpoint for model in (*models, self.second) if model is not None}
+
+    @property
+    def embedders(self) -> tuple[FrozenModel, ...]:
+        """What turns texts into vectors, with the prices of that."""
+        return (*self.searched_by, self.embedding) if self.embedding else self.searched_by
 
     def spoken_by(self, step: Step) -> FrozenModel:
         """The model that a call went to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from .models import Improvement, Run
+from .models import Improvement, PassageVector, Run
 from .services import (
     alert_delivery,
     alerts,
@@ -45,6 +45,12 @@ def tick() -> None:
 def look_for_alerts() -> None:
     """Beat's slower heartbeat: which alert rules are broken. The next tick has the new alerts delivered."""
     alerts.look()
+
+
+@shared_task
+def forget_vectors() -> None:
+    """Beat's slowest heartbeat: vectors of passages that nobody has read for long."""
+    PassageVector.objects.forget_unused()
 
 
 @shared_task

@@ -149,13 +149,14 @@ class IndexedIntake(Intake):
     def __init__(self, source: SourceFile) -> None:
         super().__init__(source)
         self.index_ready = False
+        self.dense_size: int | None = None
 
     def __enter__(self) -> Self:
         self._runner, self._stack = asyncio.Runner(), AsyncExitStack()
         client = connect(settings.QDRANT_URL, settings.QDRANT_API_KEY)
         self.index = PassageIndex(client, self.corpus.collection)
         self._runner.run(self._stack.enter_async_context(client))
-        self.embedder = self._runner.run(self._stack.enter_async_context(embedder_of(self.corpus.pk)))
+        self.embedder = self._runner.run(self._stack.enter_async_context(embedder_of(self.corpus.pk, reading=True)))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -183,14 +184,14 @@ class IndexedIntake(Intake):
             raise EmbeddingFault(f"The embedding model did not answer: {error}") from error
 
     def _make_index(self, dense_size: int | None) -> None:
-        if self.index_ready:
+        if self.index_ready and dense_size == self.dense_size:  # a model may change behind its name
             return
         try:
             self._runner.run(self.index.ensure(dense_size))
         except IndexMismatch:
             self._remake_index(dense_size)
             raise Overtaken from None
-        self.index_ready = True
+        self.index_ready, self.dense_size = True, dense_size
 
     def _remake_index(self, dense_size: int | None) -> None:
         """The corpus has got another embedding model (or lost it): every file has to be read into a new index."""

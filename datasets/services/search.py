@@ -35,9 +35,12 @@ class Index(Protocol):
         ...
 
 
-def embedder_of(corpus_id: int) -> AbstractAsyncContextManager[Embedder | None]:
-    """The embedder of a corpus, whoever provides it; None where a corpus is searched by words alone."""
-    return import_string(settings.EMBEDDER)(corpus_id)
+def embedder_of(corpus_id: int, *, reading: bool) -> AbstractAsyncContextManager[Embedder | None]:
+    """The embedder of a corpus, whoever provides it; None where a corpus is searched by words alone.
+
+    `reading`: what is embedded are its passages, and most of them may come again.
+    """
+    return import_string(settings.EMBEDDER)(corpus_id, reading=reading)
 
 
 @asynccontextmanager
@@ -80,7 +83,7 @@ def _looked_up(corpus_id: int, points: Sequence[str]) -> dict[str, Copy]:
 
 
 async def _vector_of(corpus: Corpus, query: str) -> list[float] | None:
-    async with embedder_of(corpus.pk) as embedder:
+    async with embedder_of(corpus.pk, reading=False) as embedder:
         if corpus.adopted and embedder is None:
             check_size(corpus.adopted, None, "")
         try:

@@ -30,6 +30,7 @@ from generation.frozen import SECOND, Frozen
 from generation.models import Endpoint
 
 from .judging import panel_of
+from .metering import Meter
 from .modifying import open_modifier
 from .products import maker_of, respondent_of, simulator_of
 from .speaking import Switchboard
@@ -44,18 +45,21 @@ class Press:
 
 
 @asynccontextmanager
-async def open_press(spec: Recipe, frozen: Frozen, openings: Openings | None = None) -> AsyncIterator[Press]:
-    """Live components for as long as the block lasts. `openings` keeps first questions apart, where that is wanted.
+async def open_press(
+    spec: Recipe, frozen: Frozen, openings: Openings | None = None, meter: Meter | None = None
+) -> AsyncIterator[Press]:
+    """Live components for as long as the block lasts. `openings` keeps first questions apart, where that is wanted;
+    `meter` is told what is asked of embedding models.
 
     Raises Undecryptable when a key cannot be read, FatalError when a part of the recipe cannot be had.
     """
     endpoints = await sync_to_async(_endpoints)(frozen)
     async with AsyncExitStack() as stack:
         pool = await stack.enter_async_context(ClientPool())
-        switchboard = Switchboard(endpoints, pool, spec.concurrency)
-        modifier = await open_modifier(spec, pool, stack)
+        switchboard = Switchboard(endpoints, pool, spec.concurrency, meter)
+        modifier = await open_modifier(spec, switchboard, stack)
         speakers = _speakers(spec, frozen, switchboard)
-        evaluator = panel_of(spec, frozen, speakers.get("judge"), switchboard, pool)
+        evaluator = panel_of(spec, frozen, speakers.get("judge"), switchboard)
         dialogs = _dialogs(spec, frozen, speakers, modifier, evaluator, openings or Anything())
         second = _second(spec, frozen, switchboard)
         yield Press(maker_of(spec, dialogs, speakers["respondent"], second), switchboard)

@@ -25,6 +25,7 @@ from generation.frozen import Frozen, FrozenModel, FrozenText
 from generation.models import Run
 
 from .making import Press, open_press
+from .metering import Meter
 
 Chosen = TypeVar("Chosen", ModelChoice, FrozenModel)
 
@@ -53,8 +54,11 @@ class _Bench:
 class Workshop:
     """Makers for the conversations of an improvement. Those of one batch share their components."""
 
-    def __init__(self, wanted: Mending, casts: Casts, stack: AsyncExitStack, hear: Callable[[str], None]) -> None:
-        self._wanted, self._casts, self._stack, self._hear = wanted, casts, stack, hear
+    def __init__(
+        self, wanted: Mending, casts: Casts, stack: AsyncExitStack, hear: Callable[[str], None], meter: Meter
+    ) -> None:
+        """`hear` is told why something is tried again, `meter` what is asked of embedding models."""
+        self._wanted, self._casts, self._stack, self._hear, self._meter = wanted, casts, stack, hear, meter
         self._benches: dict[tuple[int, bool], _Bench] = {}
         self._one_at_a_time = asyncio.Lock()
 
@@ -88,7 +92,7 @@ class Workshop:
         spec = await sync_to_async(_spec)(run, cast, self._wanted, tools)
         frozen = Frozen.model_validate(run.frozen) if run else Frozen(respondent=NOBODY, models=cast.models)
         frozen = frozen.model_copy(update={"models": _with_writer(cast.models), "second": None})
-        press = await self._stack.enter_async_context(open_press(spec, frozen))
+        press = await self._stack.enter_async_context(open_press(spec, frozen, meter=self._meter))
         press.switchboard.set_lines(self._wanted.concurrency)
         press.switchboard.hear = self._hear
         return _Bench(press, frozen, asks=spec.retrieval.when != "never")

@@ -10,7 +10,6 @@ from generation import extensions
 from generation.engine.errors import FatalError
 from generation.engine.modifiers import Plain, WithContext, WithRetrieval
 from generation.engine.protocols import PromptModifier, Retriever
-from generation.engine.providers import ClientPool
 from generation.engine.recipe import (
     AnyRetriever,
     CustomRetriever,
@@ -24,15 +23,16 @@ from generation.engine.retrievers import Cached, Chained, Static
 from generation.engine.retrievers import Ensemble as AskedTogether
 
 from .retrieving import retriever_for
+from .speaking import Switchboard
 
 
-async def open_modifier(spec: Recipe, pool: ClientPool, stack: AsyncExitStack) -> PromptModifier:
+async def open_modifier(spec: Recipe, switchboard: Switchboard, stack: AsyncExitStack) -> PromptModifier:
     """The recipe's modifier for as long as `stack` lasts. Raises FatalError when a part of it cannot be had."""
     retrieval = spec.retrieval
     if retrieval.when == "never":
         grounded = spec.corpus is not None and retrieval.with_context
         return WithContext(retrieval.template) if grounded else Plain()
-    retriever = await _Assembly(spec, pool, stack).build(retrieval.retriever)
+    retriever = await _Assembly(spec, switchboard, stack).build(retrieval.retriever)
     if retrieval.cached:
         retriever = Cached(retriever)
     with_context = retrieval.with_context and spec.corpus is not None
@@ -42,7 +42,7 @@ async def open_modifier(spec: Recipe, pool: ClientPool, stack: AsyncExitStack) -
 @dataclass(frozen=True, slots=True)
 class _Assembly:
     spec: Recipe
-    pool: ClientPool
+    switchboard: Switchboard
     stack: AsyncExitStack
 
     async def build(self, part: AnyRetriever) -> Retriever:
@@ -63,7 +63,8 @@ class _Assembly:
                 return extensions.build("retrievers", part.name, **part.options)
 
     async def _corpus(self, corpus: int) -> Retriever:
-        return await retriever_for(corpus, depth=self.spec.retrieval.depth, pool=self.pool, stack=self.stack)
+        depth = self.spec.retrieval.depth
+        return await retriever_for(corpus, depth=depth, switchboard=self.switchboard, stack=self.stack)
 
 
 def _source(fixed: FixedText) -> Source:

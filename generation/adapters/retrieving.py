@@ -16,14 +16,15 @@ from datasets.models import AdoptedCollection, Corpus
 from datasets.schema import Source
 from datasets.services.adopted_index import check_collection, check_size
 from datasets.services.search import Index, open_index
-from generation.engine.errors import FatalError, TransientError
+from generation.engine.errors import FatalError, OutOfCalls, TransientError
 from generation.engine.protocols import Embedder, Retriever
-from generation.engine.providers import ClientPool, Server
-from generation.engine.providers import embedder as embedder_of
 from generation.engine.providers.cached_embedder import CachedEmbedder, VectorCache
 from generation.engine.retrievers import Patient
+from generation.models import CorpusEmbedding
 
-from .embedding import embedding_of
+from .embedding import embedding_of, questioning
+from .speaking import Switchboard
+from .vectors import in_a_thread
 
 PROBE = "How long is the vector of this?"
 """What a model is asked about, to see the size of its vectors."""
@@ -51,10 +52,16 @@ class CorpusRetriever:
     async def _vector(self, query: str) -> list[float] | None:
         if self.embedder is None:
             return None
-        try:
-            return (await self.embedder.embed([query]))[0]
-        except FatalError as error:
-            raise FatalError(f"The corpus's embedding model cannot be asked. {error}") from error
+        return (await _asked(self.embedder, query))[0]
+
+
+async def _asked(embedder: Embedder, text: str) -> list[list[float]]:
+    try:
+        return await embedder.embed([text])
+    except OutOfCalls:  # it passes, whosever model it is
+        raise
+    except FatalError as error:
+        raise FatalError(f"The corpus's embedding model cannot be asked. {error}") from error
 
 
 def source_of(hit: Hit) -> Source:
@@ -72,84 +79,73 @@ def source_of(hit: Hit) -> Source:
     )
 
 
-async def retriever_for(corpus_id: int, *, depth: int, pool: ClientPool, stack: AsyncExitStack) -> Retriever:
+async def retriever_for(corpus_id: int, *, depth: int, switchboard: Switchboard, stack: AsyncExitStack) -> Retriever:
     """The best `depth` passages of a corpus of our own, or points of an adopted one, for as long as `stack` lasts.
 
     Raises Undecryptable when a key cannot be read.
     """
-    corpus, embedding = await sync_to_async(_searched)(corpus_id)
+    corpus, embedding = await in_a_thread(_searched, corpus_id)
     index = await stack.enter_async_context(open_index(corpus))
-    embedder = _cached(pool, *embedding) if embedding else None
-    return Patient(CorpusRetriever(index, depth, embedder))
+    return Patient(CorpusRetriever(index, depth, _cached(switchboard, embedding) if embedding else None))
 
 
-def _cached(pool: ClientPool, server: Server, model: str) -> Embedder:
+def _cached(switchboard: Switchboard, embedding: CorpusEmbedding) -> Embedder:
     """A question that comes again, as when a conversation is made anew, is not embedded again."""
-    return CachedEmbedder(embedder_of(pool, server, model), model, VectorCache())
+    return CachedEmbedder(questioning(switchboard, embedding), embedding.model, VectorCache())
 
 
-async def check_retrieval(corpus_id: int) -> None:
+async def check_retrieval(corpus_id: int, switchboard: Switchboard) -> None:
     """Whether questions can be searched with, before a run begins: asks the corpus's embedding model for one vector and
     the index or collection what size it has.
 
     Raises FatalError with one sentence that says what does not fit (for sizes, with both of them), TransientError when a
     server does not answer, and Undecryptable.
     """
-    corpus, embedding = await sync_to_async(_searched)(corpus_id)
+    corpus, embedding = await in_a_thread(_searched, corpus_id)
     try:
         if corpus.adopted:
-            await _check_adopted(corpus.adopted, embedding)
+            await _check_adopted(corpus.adopted, embedding, switchboard)
         elif embedding:
-            await _check_own(corpus, *embedding)
+            await _check_own(corpus, embedding, switchboard)
     except IndexUnavailable as error:
         raise TransientError(str(error)) from error
     except IndexFault as error:
         raise FatalError(str(error)) from error
 
 
-async def check_model(adopted: AdoptedCollection, server: Server, model: str) -> None:
+async def check_model(adopted: AdoptedCollection, embedder: Embedder, model: str) -> None:
     """Whether that model makes vectors of the size that the collection's have. Raises FatalError if not, TransientError."""
-    size = await _size_of(server, model)
+    size = len((await _asked(embedder, PROBE))[0])
     try:
         check_size(adopted, size, f"“{model}”")
     except IndexMismatch as error:
         raise FatalError(str(error)) from error
 
 
-def _searched(corpus_id: int) -> tuple[Corpus, tuple[Server, str] | None]:
-    """In a thread whose connection nobody else keeps alive, or mends after the database was away."""
-    try:
-        return Corpus.objects.select_related("adopted").get(pk=corpus_id), embedding_of(corpus_id)
-    finally:
-        connections.close_all()
+def _searched(corpus_id: int) -> tuple[Corpus, CorpusEmbedding | None]:
+    return Corpus.objects.select_related("adopted").get(pk=corpus_id), embedding_of(corpus_id)
 
 
-async def _check_adopted(adopted: AdoptedCollection, embedding: tuple[Server, str] | None) -> None:
+async def _check_adopted(
+    adopted: AdoptedCollection, embedding: CorpusEmbedding | None, switchboard: Switchboard
+) -> None:
     if embedding is None:
         check_size(adopted, None, "")
     else:
-        await check_model(adopted, *embedding)
+        await check_model(adopted, questioning(switchboard, embedding), embedding.model)
     async with connect_foreign(adopted.url, adopted.reveal()) as client:
         await check_collection(client, adopted)
 
 
-async def _check_own(corpus: Corpus, server: Server, model: str) -> None:
+async def _check_own(corpus: Corpus, embedding: CorpusEmbedding, switchboard: Switchboard) -> None:
     async with connect(settings.QDRANT_URL, settings.QDRANT_API_KEY) as client:
         try:
             indexed = await PassageIndex(client, corpus.collection).dense_size()
         except IndexMissing:  # nothing has been read yet
             return
-    size = await _size_of(server, model)
+    size = len((await _asked(questioning(switchboard, embedding), PROBE))[0])
     if indexed != size:
         raise FatalError(
-            f"“{corpus.name}” is indexed with vectors of {indexed or 'no'} dimensions, and those of “{model}” have {size}: "
-            "have its files read again."
+            f"“{corpus.name}” is indexed with vectors of {indexed or 'no'} dimensions, and those of "
+            f"“{embedding.model}” have {size}: have its files read again."
         )
-
-
-async def _size_of(server: Server, model: str) -> int:
-    try:
-        async with ClientPool() as pool:
-            return len((await embedder_of(pool, server, model).embed([PROBE]))[0])
-    except FatalError as error:
-        raise FatalError(f"The corpus's embedding model cannot be asked. {error}") from error

@@ -10,8 +10,9 @@ from django.conf import settings
 
 from generation import extensions
 from generation.engine.errors import FatalError, TransientError
-from generation.engine.protocols import ChatModel, ChatRequest, Completion, Speaker
+from generation.engine.protocols import ChatModel, ChatRequest, Completion, Embedder, Speaker
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Retrying, RetryPolicy, Server
+from generation.engine.providers import embedder as embedder_of
 from generation.engine.providers.keys import Hear
 from generation.engine.providers.offline import OfflineChat
 from generation.engine.providers.retrying import USUAL
@@ -20,6 +21,7 @@ from generation.kinds import ADDED, LOCAL
 from generation.models import Endpoint
 
 from .keyring import SharedKeys
+from .metering import Meter
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +42,48 @@ class Overheard:
 
 
 class Switchboard:
-    """Models by endpoint. Endpoints are read from the database once, before the event loop needs them.
+    """Models by endpoint. Endpoints are read from the database once, before the event loop needs them, with their keys.
 
-    `hear` may be set to be told of errors that are tried again. Raises FatalError for an endpoint that is gone.
+    `hear` may be set to be told of errors that are tried again; `meter` is told what is asked of embedding models. Raises
+    FatalError for an endpoint that is gone.
     """
 
-    def __init__(self, endpoints: Iterable[Endpoint], pool: ClientPool, lines: int = 1) -> None:
+    def __init__(
+        self, endpoints: Iterable[Endpoint], pool: ClientPool, lines: int = 1, meter: Meter | None = None
+    ) -> None:
         self.hear: Hear = lambda trouble: None
-        self._endpoints = {endpoint.pk: endpoint for endpoint in endpoints}
-        self._servers = {
-            pk: server_of(endpoint, lambda trouble: self.hear(trouble))
-            for pk, endpoint in self._endpoints.items()
-            if not endpoint.is_offline
-        }
-        self._limiters = {pk: AdaptiveLimiter(lines) for pk in self._servers}
+        self.meter = meter or Meter()
+        self._endpoints: dict[int, Endpoint] = {}
+        self._servers: dict[int, Server] = {}
+        self._limiters: dict[int, AdaptiveLimiter] = {}
         self._pool = pool
+        self._lines = lines
+        for endpoint in endpoints:
+            self.add(endpoint)
+
+    def add(self, endpoint: Endpoint) -> None:
+        """One that was not known beforehand. Raises Undecryptable when a key cannot be read."""
+        if endpoint.pk in self._endpoints:
+            return
+        self._endpoints[endpoint.pk] = endpoint
+        if not endpoint.is_offline:
+            self._servers[endpoint.pk] = server_of(endpoint, lambda trouble: self.hear(trouble))
+            self._limiters[endpoint.pk] = AdaptiveLimiter(self._lines)
 
     def set_lines(self, lines: int) -> None:
         """How many calls may be in flight to each server."""
+        self._lines = max(1, lines)
         for limiter in self._limiters.values():
-            limiter.ceiling = max(1, lines)
+            limiter.ceiling = self._lines
 
     def server(self, endpoint: int) -> Server:
+        self._row(endpoint)
         return self._servers[endpoint]
+
+    def embedder(self, endpoint: int, model: str, policy: RetryPolicy = USUAL) -> Embedder:
+        note = self.meter.of(endpoint)
+        server = self.server(endpoint)
+        return embedder_of(self._pool, server, model, policy, note=note, hear=lambda trouble: self.hear(trouble))
 
     def model(self, endpoint: int, name: str, policy: RetryPolicy = USUAL) -> ChatModel:
         row = self._row(endpoint)

@@ -283,6 +283,14 @@ class Recipe(Part):
         return min(self.conversations, rules.most(self.stopping) or self.conversations)
 
     @property
+    def searched(self) -> set[int]:
+        """The corpora that answers are looked up in."""
+        if self.retrieval.when == "never":
+            return set()
+        own = {self.corpus} if FromCorpus() in retrievers_in(self.retrieval.retriever) and self.corpus else set()
+        return corpora_of(self.retrieval.retriever) | own
+
+    @property
     def visits(self) -> int | None:
         """How often each passage is to be asked about: as said, or as the stopping rules want."""
         return self.questions.visits or rules.visits(self.stopping)

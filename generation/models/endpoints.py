@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from datetime import date, timedelta
 from decimal import Decimal
 
 from django.core.validators import MaxValueValidator, MinValueValidator
-from django.db import models
+from django.db import models, transaction
+from django.utils import timezone
 
 from datasets import addresses
 from datasets.models import Corpus, Project
@@ -14,6 +17,10 @@ from generation.engine.providers.presets import Preset
 from generation.kinds import kind_of
 
 OFFLINE = "offline"
+KEPT = timedelta(days=30)
+"""For so long a vector is kept that nobody asks for."""
+AT_ONCE = 1_000
+"""Vectors that are deleted together."""
 
 
 def check_web_address(url: str) -> None:
@@ -118,10 +125,25 @@ class CorpusEmbedding(models.Model):
         return f"{self.corpus}: {self.model}"
 
 
+class PassageVectorQuerySet(models.QuerySet["PassageVector"]):
+    def use(self, pks: Iterable[int], today: date) -> None:
+        """Those that somebody else has in hand are left to them."""
+        with transaction.atomic():
+            free = self.filter(pk__in=list(pks)).select_for_update(skip_locked=True)
+            self.filter(pk__in=free.values("pk")).update(used=today)
+
+    def forget_unused(self) -> None:
+        """Delete what nobody has asked for in the time that they are kept."""
+        unused = self.filter(used__lt=timezone.localdate() - KEPT).values("pk")
+        while self.filter(pk__in=list(unused.values_list("pk", flat=True)[:AT_ONCE])).delete()[0]:
+            pass
+
+
 class PassageVector(models.Model):
     """What a model made of a passage's text, so that nobody pays for the same text again when its file is read anew.
 
-    `digest` is the SHA-256 of the text, `vector` little-endian float32. All of one model are equally long.
+    `digest` is the SHA-256 of where the model is and of the text, `vector` little-endian float32. All of one model are
+    equally long.
     """
 
     endpoint = models.ForeignKey(Endpoint, models.CASCADE, related_name="vectors", db_index=False)
@@ -129,6 +151,8 @@ class PassageVector(models.Model):
     digest = models.BinaryField(max_length=32)
     vector = models.BinaryField()
     used = models.DateField(help_text="The last day on which it was asked for.")
+
+    objects = PassageVectorQuerySet.as_manager()
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["endpoint", "model", "digest"], name="one_vector_a_text")]

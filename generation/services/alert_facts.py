@@ -15,7 +15,10 @@ from generation.models import Run
 
 @dataclass(slots=True)
 class Facts:
-    """Of one run in a window, or (only `money`) of a project. `errors` are attempts that failed, whatever came after."""
+    """Of one run in a window, or (only `money`) of a project. `errors` are attempts that failed, whatever came after.
+
+    `calls` and their tokens are those of models that speak: embeddings would thin out the means.
+    """
 
     done: int = 0
     failed: int = 0
@@ -37,8 +40,9 @@ class Facts:
 
 
 CALLS = """
-    SELECT run_id, sum(n), sum(prompt), sum(completion), count(ms), coalesce(sum(ms), 0) / 1000.0 FROM (
-        SELECT run_id, count(*) AS n, sum(prompt_tokens) AS prompt, sum(completion_tokens) AS completion,
+    SELECT run_id, sum(n), coalesce(sum(prompt), 0), sum(completion), count(ms), coalesce(sum(ms), 0) / 1000.0 FROM (
+        SELECT run_id, count(*) FILTER (WHERE operation <> 'embedding') AS n,
+          sum(prompt_tokens) FILTER (WHERE operation <> 'embedding') AS prompt, sum(completion_tokens) AS completion,
           sum(latency_ms) FILTER (WHERE slot IS NOT NULL AND operation <> ALL(%(aside)s)) AS ms
         FROM generation_call WHERE run_id = ANY(%(runs)s) AND created >= %(since)s GROUP BY run_id, slot
     ) AS conversation GROUP BY run_id

@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connections
 
 from generation.adapters.briefs import briefs_for
+from generation.adapters.metering import Meter
 from generation.engine import stopping
 from generation.engine.protocols import Failed, Job, Landing, Orders
 from generation.engine.recipe import Budget, Recipe
@@ -34,10 +35,12 @@ SLICE = 60
 class DatabaseDesk:
     """Implements `generation.engine.protocols.Desk` for one run and one worker process."""
 
-    def __init__(self, run: Run, frozen: Frozen, on_share: Callable[[int], None]) -> None:
-        """`on_share` is told, before each look at the orders is answered, how many calls may be in flight here."""
+    def __init__(self, run: Run, frozen: Frozen, meter: Meter, on_share: Callable[[int], None]) -> None:
+        """`on_share` is told, before each look at the orders is answered, how many calls may be in flight here; what is in
+        `meter` is landed with the dialogs."""
         self.run = run
         self.frozen = frozen
+        self._meter = meter
         self._on_share = on_share
         self.puller = pullers.Puller(run.pk)
         self._share = 1
@@ -84,7 +87,9 @@ class DatabaseDesk:
         return jobs
 
     def _land(self, landings: Sequence[Landing]) -> None:
-        landed = land(run=self.run, frozen=self.frozen, landings=landings)
+        metered = self._meter.read()
+        landed = land(run=self.run, frozen=self.frozen, landings=landings, metered=metered)
+        self._meter.settle(metered)
         self._rest(landings)
         for landing in landings:
             self._held.pop(landing.job.slot, None)

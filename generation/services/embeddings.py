@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
 from datasets.models import AdoptedCollection, Corpus, User
 from datasets.secrets import Undecryptable
 from datasets.services.activity import record_activity
 from datasets.services.corpora import reread_corpus
 from datasets.services.errors import Refused
+from generation.adapters.metering import Meter, write_down
 from generation.adapters.retrieving import check_model
-from generation.adapters.speaking import server_of
+from generation.adapters.speaking import Switchboard
 from generation.engine.errors import EngineError
+from generation.engine.providers import ClientPool
 from generation.models import CorpusEmbedding, Endpoint
 
 PATIENCE = 8.0
@@ -35,13 +38,22 @@ def choose_embedding(*, corpus: Corpus, endpoint: Endpoint | None, model: str = 
 
 
 def _try_out(adopted: AdoptedCollection, endpoint: Endpoint, model: str) -> None:
+    prefetch_related_objects([endpoint], "keys")
+    meter = Meter()
     try:
-        server = server_of(endpoint)
-        asyncio.run(asyncio.wait_for(check_model(adopted, server, model), PATIENCE))
+        asyncio.run(asyncio.wait_for(_ask(adopted, endpoint, model, meter), PATIENCE))
     except TimeoutError as error:
         raise Refused(f"“{endpoint}” did not answer within {PATIENCE:g} s: try again.", field="endpoint") from error
     except (EngineError, Undecryptable) as error:
         raise Refused(str(error), field="endpoint") from error
+    finally:
+        write_down(meter, project=endpoint.project_id)
+
+
+async def _ask(adopted: AdoptedCollection, endpoint: Endpoint, model: str, meter: Meter) -> None:
+    async with ClientPool() as pool:
+        embedder = Switchboard([endpoint], pool, meter=meter).embedder(endpoint.pk, model)
+        await check_model(adopted, embedder, model)
 
 
 @transaction.atomic

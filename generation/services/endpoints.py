@@ -9,6 +9,7 @@ from django.db import IntegrityError, transaction
 from datasets.models import Project, User
 from datasets.services.activity import record_activity
 from datasets.services.errors import Refused
+from generation.frozen import Frozen
 from generation.models import Endpoint, Run
 from generation.models.endpoints import OFFLINE
 
@@ -68,9 +69,7 @@ def uses(endpoint: Endpoint) -> list[Run]:
     """Runs that may still call it."""
     unfinished = Run.objects.filter(project=endpoint.project).exclude(state__in=[Run.State.DONE, Run.State.CANCELLED])
     return [
-        run
-        for run in unfinished.only("frozen", "name")
-        if any(model["endpoint"] == endpoint.pk for model in run.frozen["models"].values())
+        run for run in unfinished.only("frozen", "name") if endpoint.pk in Frozen.model_validate(run.frozen).endpoints
     ]
 
 

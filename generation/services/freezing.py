@@ -13,7 +13,7 @@ from generation import extensions
 from generation.engine import forms, rules
 from generation.engine.recipe import ModelChoice, Pairs, Recipe, ToolDialogs, corpora_of, custom_retrievers_of
 from generation.frozen import Frozen, FrozenCriterion, FrozenModel, FrozenText
-from generation.models import Endpoint
+from generation.models import CorpusEmbedding, Endpoint
 
 
 def freeze(*, project: Project, spec: Recipe) -> Frozen:
@@ -30,6 +30,7 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
         models={role: frozen_model(project, role, choice) for role, choice in spec.models.items()},
         second=_second(project, spec),
         embedding=_embedding(project, spec),
+        searched_by=_searched_by(project, spec),
         criteria=_criteria(project, spec),
         tools=_tools(project, spec),
     )
@@ -81,7 +82,18 @@ def _embedding(project: Project, spec: Recipe) -> FrozenModel | None:
     if not model:
         what = f"Name an embedding model to judge by: “{endpoint}” has no default one."
         raise Refused(what, field="embedding_endpoint")
-    return FrozenModel(endpoint=endpoint.pk, endpoint_name=endpoint.name, model=model)
+    return _embedder(endpoint, model)
+
+
+def _searched_by(project: Project, spec: Recipe) -> tuple[FrozenModel, ...]:
+    rows = CorpusEmbedding.objects.filter(corpus__in=spec.searched, corpus__project=project)
+    named = {(row.endpoint_id, row.model): row.endpoint for row in rows.select_related("endpoint").order_by("pk")}
+    return tuple(_embedder(endpoint, model) for (_, model), endpoint in named.items())
+
+
+def _embedder(endpoint: Endpoint, model: str) -> FrozenModel:
+    price, _ = endpoint.price_of(model)
+    return FrozenModel(endpoint=endpoint.pk, endpoint_name=endpoint.name, model=model, prompt_price=price)
 
 
 def _criteria(project: Project, spec: Recipe) -> tuple[FrozenCriterion, ...]:

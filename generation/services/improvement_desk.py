@@ -19,6 +19,7 @@ from redis import RedisError
 from datasets.models import Judgement, Persona
 from datasets.schema import Score
 from generation.adapters.mending import Commission, Workshop
+from generation.adapters.metering import Meter
 from generation.casts import Casts
 from generation.engine import stopping
 from generation.engine.errors import FatalError
@@ -31,7 +32,7 @@ from generation.secrets import Undecryptable
 from . import improvement_claims as claims
 from . import improvements, pullers
 from .claims import LEASE
-from .improvement_landing import land_proposals
+from .improvement_landing import land_metered, land_proposals
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -87,11 +88,14 @@ async def _pull(row: Improvement) -> None:
     desk = ImprovementDesk(row, wanted, casts)
     try:
         async with AsyncExitStack() as stack:
-            workshop = Workshop(wanted, casts, stack, desk.puller.hear)
+            workshop = Workshop(wanted, casts, stack, desk.puller.hear, desk.meter)
             await Runner(desk, _producer(desk, workshop, wanted), Pace(slice=SLICE)).run()
     finally:
         await sync_to_async(desk.puller.leave)()
-        await sync_to_async(connections.close_all)()
+        try:
+            await sync_to_async(land_metered)(improvement=row, metered=desk.meter.read())
+        finally:
+            await sync_to_async(connections.close_all)()
 
 
 def _producer(desk: ImprovementDesk, workshop: Workshop, wanted: Mending) -> Produce:
@@ -113,6 +117,7 @@ class ImprovementDesk:
         self.improvement = improvement
         self.commissions: dict[int, Commission] = {}
         self.puller = pullers.Puller(_puller_name(improvement.pk))
+        self.meter = Meter()
         self._wanted, self._casts = wanted, casts
         self._held: dict[int, str] = {}
         self._renewed = time.monotonic()
@@ -152,7 +157,9 @@ class ImprovementDesk:
         return jobs
 
     def _land(self, landings: Sequence[Landing]) -> None:
-        landed = land_proposals(improvement=self.improvement, casts=self._casts, landings=landings)
+        metered = self.meter.read()
+        landed = land_proposals(improvement=self.improvement, casts=self._casts, landings=landings, metered=metered)
+        self.meter.settle(metered)
         for landing in landings:
             if not _is_nobodys_fault(landing.outcome):
                 self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)

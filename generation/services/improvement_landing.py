@@ -13,6 +13,7 @@ from datasets.models import Conversation, Judgement, Origin, Version
 from datasets.schema import Step
 from datasets.services.versions import Proposed, add_proposals, locked
 from datasets.text import clean
+from generation.adapters.metering import Metered, lines
 from generation.casts import Cast, Casts
 from generation.engine.protocols import Failed, Job, Landing, Made
 from generation.models import Call, Improvement, ImprovementItem
@@ -25,8 +26,13 @@ Held = Mapping[int, ImprovementItem]
 
 
 @transaction.atomic
-def land_proposals(*, improvement: Improvement, casts: Casts, landings: Sequence[Landing]) -> Landed:
-    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again."""
+def land_proposals(
+    *, improvement: Improvement, casts: Casts, landings: Sequence[Landing], metered: Sequence[Metered] = ()
+) -> Landed:
+    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again.
+
+    `metered` is what was embedded meanwhile, for whichever jobs; it costs what it costs today.
+    """
     items = _held([landing.job for landing in landings])
     kept = [(items[landing.job.slot], landing.outcome) for landing in landings if landing.job.slot in items]
     conversations = locked([item.conversation_id for item, _ in kept])
@@ -37,8 +43,16 @@ def land_proposals(*, improvement: Improvement, casts: Casts, landings: Sequence
         if isinstance(outcome, Failed):
             _fail(item, outcome, landed)
     landed.made = len(made)
-    _write_calls(improvement, _steps(kept, conversations, casts), landed)
+    calls = [_call(improvement, cast, step) for cast, step in _steps(kept, conversations, casts)]
+    _write_calls(improvement, [*calls, *lines(metered, project=improvement.project_id)], landed)
     return landed
+
+
+@transaction.atomic
+def land_metered(*, improvement: Improvement, metered: Sequence[Metered]) -> None:
+    """Write what was embedded and came with no landing, unless the improvement has been deleted."""
+    if metered and Improvement.objects.select_for_update().filter(pk=improvement.pk).exists():
+        _write_calls(improvement, lines(metered, project=improvement.project_id), Landed())
 
 
 def _held(jobs: Sequence[Job]) -> dict[int, ImprovementItem]:
@@ -112,9 +126,8 @@ def _steps(
         yield from ((cast, step) for step in outcome.steps)
 
 
-def _write_calls(improvement: Improvement, spoken: Iterable[Spoken], landed: Landed) -> None:
+def _write_calls(improvement: Improvement, calls: Sequence[Call], landed: Landed) -> None:
     """The ledger's lines, and the improvement's counters in the same transaction."""
-    calls = [_call(improvement, cast, step) for cast, step in spoken]
     Call.objects.bulk_create(calls)
     Improvement.objects.filter(pk=improvement.pk).update(
         made=F("made") + landed.made,

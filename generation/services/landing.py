@@ -16,6 +16,7 @@ from datasets.models import Conversation, Judgement, Version
 from datasets.schema import Step
 from datasets.services.conversations import opening_of, take_ids, version_columns
 from datasets.text import clean, clean_json
+from generation.adapters.metering import Metered, lines
 from generation.engine.protocols import Failed, Job, Landing, Made, Verdict
 from generation.frozen import Frozen
 from generation.models import Call, Run, Slot
@@ -37,8 +38,11 @@ class Landed:
 
 
 @transaction.atomic
-def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing]) -> Landed:
-    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again."""
+def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing], metered: Sequence[Metered] = ()) -> Landed:
+    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again.
+
+    `metered` is what was embedded meanwhile, for whichever jobs.
+    """
     slots = _held([landing.job for landing in landings])
     kept = [landing for landing in landings if landing.job.slot in slots]
     landed = Landed()
@@ -48,8 +52,16 @@ def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing]) -> Landed:
     for slot, outcome in failed:
         _fail(slot, outcome, landed)
     landed.made = len(made)
-    _write_calls(run, frozen, _steps(made, failed), landed)
+    calls = [_call(run, frozen, slot, step) for slot, step in _steps(made, failed)]
+    _write_calls(run, [*calls, *lines(metered, project=run.project_id, run=run.pk, frozen=frozen.embedders)], landed)
     return landed
+
+
+@transaction.atomic
+def land_metered(*, run: Run, frozen: Frozen, metered: Sequence[Metered]) -> None:
+    """Write what was embedded and came with no landing, unless the run has been deleted."""
+    if metered and Run.objects.select_for_update().filter(pk=run.pk).exists():
+        _write_calls(run, lines(metered, project=run.project_id, run=run.pk, frozen=frozen.embedders), Landed())
 
 
 def _held(jobs: Sequence[Job]) -> dict[int, Slot]:
@@ -178,9 +190,8 @@ def _steps(made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Faile
         yield from ((slot, step) for step in failure.steps)
 
 
-def _write_calls(run: Run, frozen: Frozen, steps: Iterable[tuple[Slot, Step]], landed: Landed) -> None:
+def _write_calls(run: Run, calls: Sequence[Call], landed: Landed) -> None:
     """The ledger's lines, and the run's counters in the same transaction."""
-    calls = [_call(run, frozen, slot, step) for slot, step in steps]
     Call.objects.bulk_create(calls)
     Run.objects.filter(pk=run.pk).update(
         slots_done=F("slots_done") + landed.made,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 
 from asgiref.sync import sync_to_async
 from django.db import InterfaceError, OperationalError, connections
@@ -12,10 +13,12 @@ from django.utils import timezone
 from redis import RedisError
 
 from generation.adapters.making import Press, open_press
+from generation.adapters.metering import Meter
 from generation.adapters.retrieving import check_retrieval
-from generation.engine.errors import FatalError, TransientError
+from generation.adapters.speaking import Switchboard
+from generation.engine.errors import FatalError, OutOfCalls, TransientError
 from generation.engine.protocols import Job, Outcome
-from generation.engine.recipe import FromCorpus, Recipe, retrievers_in
+from generation.engine.recipe import Recipe
 from generation.engine.runner import Runner
 from generation.frozen import Frozen
 from generation.models import Run, Slot
@@ -23,6 +26,7 @@ from generation.secrets import Undecryptable
 
 from . import pullers, runs
 from .desk import DatabaseDesk
+from .landing import land_metered
 from .openings import RunOpenings
 
 log = logging.getLogger(__name__)
@@ -45,6 +49,8 @@ def pull(*, run_id: int) -> None:
         return
     try:
         asyncio.run(_pull(run))
+    except OutOfCalls as error:
+        pullers.rest(run.pk, error.retry_after, str(error))
     except (Undecryptable, FatalError) as error:
         runs.fail_run(run=run, reason=str(error))
     except TransientError as error:
@@ -57,30 +63,29 @@ def pull(*, run_id: int) -> None:
 
 
 async def _pull(run: Run) -> None:
-    spec, frozen = Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen)
+    spec, frozen, meter = Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen), Meter()
     desk: DatabaseDesk | None = None
     try:
-        if not run.slots_done:
-            await _check_corpora(spec)
-        async with open_press(spec, frozen, RunOpenings(run)) as press:
-            desk = DatabaseDesk(run, frozen, on_share=press.switchboard.set_lines)
+        async with open_press(spec, frozen, RunOpenings(run), meter) as press:
+            if not run.slots_done:
+                await _check_corpora(run, spec, press.switchboard)
+            desk = DatabaseDesk(run, frozen, meter, on_share=press.switchboard.set_lines)
             press.switchboard.hear = desk.puller.hear
             await Runner(desk, _producer(press)).run()
     finally:
         if desk:
             await sync_to_async(desk.close)()
-        await sync_to_async(connections.close_all)()
+        try:
+            await sync_to_async(land_metered)(run=run, frozen=frozen, metered=meter.read())
+        finally:
+            await sync_to_async(connections.close_all)()
 
 
-async def _check_corpora(spec: Recipe) -> None:
+async def _check_corpora(run: Run, spec: Recipe, switchboard: Switchboard) -> None:
     """Whether what is retrieved from can be searched: better said before the first call than after it."""
-    if spec.retrieval.when == "never":
-        return
-    named = [
-        one.corpus or spec.corpus for one in retrievers_in(spec.retrieval.retriever) if isinstance(one, FromCorpus)
-    ]
-    for corpus in {corpus for corpus in named if corpus is not None}:
-        await check_retrieval(corpus)
+    switchboard.hear = partial(pullers.tell, run.pk)
+    for corpus in spec.searched:
+        await check_retrieval(corpus, switchboard)
 
 
 def _producer(press: Press):

@@ -24,7 +24,6 @@ from generation.engine.calls import Calls
 from generation.engine.errors import EngineError
 from generation.engine.protocols import Brief, ChatRequest, Failed, Turn
 from generation.engine.providers import ClientPool, RetryPolicy
-from generation.engine.providers import embedder as embedder_of
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.engine.simulators import write_correspondent_prompt
 from generation.models import Endpoint, Run, Slot, Trial
@@ -100,7 +99,7 @@ async def _test_endpoint(trial: Trial) -> dict[str, Any]:
             speaker = switchboard.speaker(ModelChoice(endpoint=endpoint.pk), ONCE)
             result["chat"] = await _say_hello(speaker.model)
         if endpoint.embedding_model:
-            result["embedding"] = await _embed(switchboard, endpoint, pool)
+            result["embedding"] = await _embed(switchboard, endpoint)
     if not result:
         raise Refused("Name a chat or an embedding model first.")
     return result
@@ -125,8 +124,8 @@ async def _say_hello(model: Any) -> dict[str, Any]:
     }
 
 
-async def _embed(switchboard: Switchboard, endpoint: Endpoint, pool: ClientPool) -> dict[str, Any]:
-    embedder = embedder_of(pool, switchboard.server(endpoint.pk), endpoint.embedding_model, ONCE)
+async def _embed(switchboard: Switchboard, endpoint: Endpoint) -> dict[str, Any]:
+    embedder = switchboard.embedder(endpoint.pk, endpoint.embedding_model, ONCE)
     begun = time.perf_counter()
     (vector,) = await embedder.embed(["hello"])
     return {

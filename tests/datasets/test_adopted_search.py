@@ -20,6 +20,7 @@ from qdrant_client import QdrantClient, models
 from datasets.models import Corpus, Project, User
 from datasets.schema import Source
 from generation.adapters.retrieving import check_retrieval, retriever_for
+from generation.adapters.speaking import Switchboard
 from generation.engine.errors import EngineError, FatalError
 from generation.engine.providers import ClientPool
 from generation.models import CorpusEmbedding, Endpoint
@@ -55,7 +56,7 @@ def retrieve(corpus: Corpus, query: str, depth: int = 3) -> tuple[Source, ...]:
     async def ask() -> tuple[Source, ...]:
         async with AsyncExitStack() as stack:
             pool = await stack.enter_async_context(ClientPool())
-            retriever = await retriever_for(corpus.pk, depth=depth, pool=pool, stack=stack)
+            retriever = await retriever_for(corpus.pk, depth=depth, switchboard=Switchboard([], pool), stack=stack)
             try:
                 return await retriever.retrieve(query)
             finally:
@@ -153,8 +154,13 @@ def test_a_key_that_is_refused_and_a_collection_that_is_gone_stop_a_run(
 
 def checked(corpus: Corpus) -> str:
     """What a run would be told; "" if it may begin."""
+
+    async def ask() -> None:
+        async with ClientPool() as pool:
+            await check_retrieval(corpus.pk, Switchboard([], pool))
+
     try:
-        asyncio.run(check_retrieval(corpus.pk))
+        asyncio.run(ask())
     except EngineError as error:
         return f"{type(error).__name__}: {error}"
     return ""

@@ -6,9 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from generation.engine.errors import FatalError, TransientError
-from generation.engine.providers import ClientPool, OpenAIEmbedder, RetryPolicy, Server
+from generation.engine.providers import ClientPool, Embedded, OpenAIEmbedder, RetryPolicy, Server
 from tests.fixtures_model_server import RunningModelServer
 
 QUICK = RetryPolicy(tries=3, base=0.02, longest=0.1)
@@ -18,6 +20,19 @@ QUICK = RetryPolicy(tries=3, base=0.02, longest=0.1)
 async def embedder(server: RunningModelServer) -> AsyncIterator[OpenAIEmbedder]:
     async with ClientPool() as pool:
         yield OpenAIEmbedder(pool, Server(server.base_url), "test-embedding", QUICK)
+
+
+@asynccontextmanager
+async def answering(reply: object) -> AsyncIterator[str]:
+    """The address of a server that says the same to everybody."""
+
+    async def answer(request: web.Request) -> web.Response:
+        return web.json_response(reply)
+
+    app = web.Application()
+    app.router.add_post("/embeddings", answer)
+    async with TestServer(app) as server:
+        yield str(server.make_url("/")).rstrip("/")
 
 
 async def test_texts_are_sent_128_at_a_time_and_vectors_keep_their_order(model_server: RunningModelServer) -> None:
@@ -61,3 +76,64 @@ async def test_what_does_not_pass_is_raised(model_server: RunningModelServer) ->
         model_server.control(faults=[])
         with pytest.raises(FatalError, match="test-embedding"):
             await model.embed(["a text"])
+
+
+# -- what it takes ----------------------------------------------------------------------------------------------------
+
+
+async def test_each_request_that_was_answered_is_told_with_its_tokens_and_tries(
+    model_server: RunningModelServer,
+) -> None:
+    told: list[Embedded] = []
+    heard: list[str] = []
+    async with ClientPool() as pool:
+        server = Server(model_server.base_url)
+        model = OpenAIEmbedder(pool, server, "test-embedding", QUICK, note=told.append, hear=heard.append)
+        model_server.fail("status", status=503, count=2)
+        await model.embed(["a text"] * 200)
+        model_server.fail("status", status=400)
+        with pytest.raises(FatalError):
+            await model.embed(["another text"])
+    assert [(one.model, one.tokens, one.tries) for one in told] == [
+        ("test-embedding", 128 * 6 // 4, 3), ("test-embedding", 72 * 6 // 4, 1),
+    ]  # fmt: skip
+    assert all(0 < one.latency < 5 for one in told)
+    assert len(heard) == 2
+    assert "503" in heard[0]
+
+
+@pytest.mark.parametrize(
+    ("usage", "tokens"),
+    [
+        ({"prompt_tokens": 12, "total_tokens": 12}, 12),
+        ({"total_tokens": 7}, 7),
+        ({"prompt_tokens": None}, 0),
+        ({"prompt_tokens": -5}, 0),
+        ({"prompt_tokens": float("inf")}, 0),
+        ({"prompt_tokens": "many"}, 0),
+        (None, 0),
+        ([1], 0),
+    ],
+)
+async def test_tokens_are_what_the_server_says_if_that_makes_sense(usage: object, tokens: int) -> None:
+    told: list[Embedded] = []
+    item = {"index": 0, "embedding": [0.5, 0.25]}
+    async with answering({"data": [item], "usage": usage}) as url, ClientPool() as pool:
+        assert await OpenAIEmbedder(pool, Server(url), "m", QUICK, note=told.append).embed(["a"]) == [[0.5, 0.25]]
+    assert [one.tokens for one in told] == [tokens]
+
+
+async def test_replies_that_are_no_use_are_paid_for_too() -> None:
+    told: list[Embedded] = []
+    async with answering({"data": [], "usage": {"prompt_tokens": 10}}) as url, ClientPool() as pool:
+        with pytest.raises(TransientError, match="0 embeddings for 1 texts"):
+            await OpenAIEmbedder(pool, Server(url), "m", QUICK, note=told.append).embed(["a"])
+    assert [(one.tokens, one.tries) for one in told] == [(30, 3)]
+
+
+async def test_what_is_no_vector_is_no_list_of_embeddings() -> None:
+    async with ClientPool() as pool:
+        for sent in (None, ["a"], [None], "AAA", {"a": 1}):
+            async with answering({"data": [{"index": 0, "embedding": sent}]}) as url:
+                with pytest.raises(TransientError, match="not a list of embeddings"):
+                    await OpenAIEmbedder(pool, Server(url), "m", QUICK).embed(["a"])

@@ -67,7 +67,7 @@ def test_answers_come_from_the_collection_and_nothing_is_written_to_it(
         assert "/documents/0/" not in page.content.decode()
 
 
-def test_a_run_with_a_model_that_does_not_fit_makes_no_call_and_says_both_sizes(
+def test_a_run_with_a_model_that_does_not_fit_asks_for_one_vector_and_says_both_sizes(
     project: Project,
     endpoint: Endpoint,
     foreign: ForeignQdrant,
@@ -77,7 +77,8 @@ def test_a_run_with_a_model_that_does_not_fit_makes_no_call_and_says_both_sizes(
     corpus = adopt(project, foreign)
     choose(corpus, endpoint)
     run = made(project, corpus)
-    assert (run.state, run.slots_done, run.calls) == (Run.State.FAILED, 0, 0)
+    assert (run.state, run.slots_done, run.calls) == (Run.State.FAILED, 0, 1)
+    assert run.ledger.get().operation == "embedding"
     assert "have 4 dimensions and those of “embed-1” have 64" in run.reason
 
 

@@ -8,7 +8,7 @@ from generation.engine.errors import OutOfCalls
 
 from .chat import OpenAIChat
 from .dialect import Dialect
-from .embedder import OpenAIEmbedder, embedder
+from .embedder import Embedded, OpenAIEmbedder, embedder
 from .keys import Key, KeyPool, KeyRing, KeyRules
 from .limits import AdaptiveLimiter, Limited
 from .retrying import Retrying, RetryPolicy
@@ -19,6 +19,7 @@ __all__ = [
     "AdaptiveLimiter",
     "ClientPool",
     "Dialect",
+    "Embedded",
     "Key",
     "KeyPool",
     "KeyRefused",

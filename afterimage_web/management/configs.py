@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from django.core.management.base import CommandError
 
 from datasets.formats import Options
 from datasets.formats.splitting import Split
+from datasets.index import IndexDenied
 from datasets.models import Corpus, Persona, Project, SourceFile
+from datasets.models.adopted import MOST_POINTS
 from datasets.services import adopting, ingest
 from datasets.services.errors import Refused
 from datasets.services.personas_review import accept_all
@@ -195,24 +198,37 @@ class ConfigJob:
         return corpus
 
     def _collection(self, project: Project, say: Say) -> Corpus:
-        """The corpus that is the collection, adopted if it is not yet."""
-        documents: Any = self.config.documents
-        corpus = rows.corpus_for(project, self.config)
-        if corpus is None:
-            corpus, _ = adopting.adopt_collection(
-                project=project,
-                name=documents.collection[:100],
-                url=(documents.url or afterimage.QDRANT).rstrip("/"),
-                key="",
-                collection=documents.collection,
-                reading=adopting.Reading(content_key=documents.content_key),
-                user=None,
-            )
+        """The corpus that is the collection, adopted if it is not yet, and read anew if the collection has grown."""
+        corpus = rows.corpus_for(project, self.config) or self._adopted(project)
+        if corpus.adopted and corpus.adopted.points != adopting.look_again(corpus=corpus).points:
+            corpus.files.ask_reading()
         for source in corpus.files.exclude(state=SourceFile.State.READY):
             ingest.ingest(source.pk)
             source.refresh_from_db()
             if source.error:
                 say(f"{source.name}: {source.error}")
+        return corpus
+
+    def _adopted(self, project: Project) -> Corpus:
+        documents: Any = self.config.documents
+        names = (f"{documents.collection[:90]} {number}".removesuffix(" 1") for number in count(1))
+        try:
+            corpus, _ = adopting.adopt_collection(
+                project=project,
+                name=next(name for name in names if not project.corpora.filter(name=name).exists()),
+                url=(documents.url or afterimage.QDRANT).rstrip("/"),
+                key="",
+                collection=documents.collection,
+                reading=adopting.Reading(content_key=documents.content_key, max_docs=MOST_POINTS),
+                user=None,
+            )
+        except Refused as refusal:
+            if isinstance(refusal.__cause__, IndexDenied):
+                raise Wrong(
+                    f"{documents.url} wants an API key, and a config has no place for one: adopt the collection under "
+                    "Corpora with its key, in the project that you name with --project, and it is found from then on."
+                ) from refusal
+            raise
         return corpus
 
     def _personas(self, corpus: Corpus, endpoint: Endpoint, say: Say) -> Sequence[int]:

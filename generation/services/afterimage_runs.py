@@ -70,7 +70,10 @@ def _pasted_corpus(project: Project, config: Config, chosen: Corpus | None) -> i
         return found.pk
     if documents.provider == "qdrant":
         where = f"“{documents.collection}” at {documents.url or afterimage.QDRANT}"
-        sentence = f"No corpus of this project is the collection {where}: adopt it under Corpora, or choose another."
+        read = f", read by “{documents.content_key}”" if "content_key" in documents.model_fields_set else ""
+        sentence = (
+            f"No corpus of this project is the collection {where}{read}: adopt it under Corpora, or choose another."
+        )
     else:
         sentence = (
             f"documents.path ({documents.path}) is on your computer, which cannot be reached from here: upload the "
@@ -105,12 +108,14 @@ def prompt_for(*, project: Project, text: str, author: User | None) -> Prompt:
 
 
 def corpus_for(project: Project, config: Config) -> Corpus | None:
-    """The corpus that is the very Qdrant collection that the config names."""
+    """The corpus that is the very Qdrant collection that the config names, read by the key that it names, if any."""
     documents = config.documents
     if documents is None or documents.provider != "qdrant":
         return None
     url = (documents.url or afterimage.QDRANT).rstrip("/")
     rows = project.corpora.filter(adopted__collection=documents.collection).select_related("adopted")
+    if "content_key" in documents.model_fields_set:
+        rows = rows.filter(adopted__content_key=documents.content_key)
     return next((row for row in rows if row.adopted and row.adopted.url.rstrip("/") == url), None)
 
 

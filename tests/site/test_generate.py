@@ -10,9 +10,12 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import CommandError, call_command
+from qdrant_client import QdrantClient, models
 
-from datasets.models import Conversation, Document, Persona, SourceFile
+from datasets.models import Conversation, Corpus, Document, Persona, SourceFile
 from generation.models import Endpoint, Run
+from tests.datasets.adopting import adopt
+from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -167,7 +170,20 @@ def talks(**sections: Any) -> dict[str, Any]:
 def many(tmp_path: Path) -> None:
     """Twelve documents in the folder `many`, so different that each question about them is a new one."""
     (tmp_path / "many").mkdir()
-    things = "kettle harbour violin glacier orchard compass lantern parchment tunnel falcon mosaic furnace".split()
+    things = [
+        "kettle",
+        "harbour",
+        "violin",
+        "glacier",
+        "orchard",
+        "compass",
+        "lantern",
+        "parchment",
+        "tunnel",
+        "falcon",
+        "mosaic",
+        "furnace",
+    ]
     for n, thing in enumerate(things):
         text = f"Every {thing} needs care. A {thing} of the {things[n - 1]} kind is kept {n + 2} years in the {thing} room."
         (tmp_path / "many" / f"{thing}.txt").write_text(text)
@@ -293,6 +309,106 @@ def test_documents_may_be_lines_of_a_file(tmp_path: Path) -> None:
     follow(config, out=tmp_path / "out.rows", endpoint="Offline model")
     assert len(rows(tmp_path / "out.rows")) == 3
     assert Document.objects.count() == 3
+
+
+def opinions(qdrant: QdrantClient, *numbers: int, key: str = "body") -> None:
+    """Points of somebody else's collection `court`, a text each."""
+    if not qdrant.collection_exists("court"):
+        qdrant.create_collection("court", models.VectorParams(size=4, distance=models.Distance.COSINE))
+    held = [
+        "a railroad may be sued",
+        "a patent has no defense of laches",
+        "a city is an aggrieved person",
+        "rain is wet",
+    ]
+    points = [
+        models.PointStruct(
+            id=n, vector=[1.0, float(n), 0, 0], payload={key: f"The court held that {held[n]} in case {n}."}
+        )
+        for n in numbers
+    ]
+    qdrant.upsert("court", points)
+
+
+def collection(url: str, **more: Any) -> dict[str, Any]:
+    """Sections of a config that asks once about each point."""
+    documents = {"provider": "qdrant", "url": url, "collection": "court"} | more
+    stopping = [{"type": "context_coverage", "target_visits": 1}]
+    return {
+        "documents": documents,
+        "context": {"num_random_contexts": 1, "n_instructions": 1},
+        "generation": {"num_dialogs": None, "stopping": stopping},
+    }
+
+
+def test_documents_may_be_points_of_a_collection_which_is_only_read(
+    tmp_path: Path, foreign: ForeignQdrant, qdrant: QdrantClient
+) -> None:
+    opinions(qdrant, 0, 1)
+    foreign.control()
+    config = config_file(tmp_path, **collection(foreign.url, content_key="body"))
+    told, _ = follow(config, out=tmp_path / "out.jsonl", endpoint="Offline model", dry_run=True)
+    assert "Documents: qdrant, collection court" in told
+    follow(config, out=tmp_path / "out.jsonl", endpoint="Offline model")
+    contexts = {row["response_context"] for row in rows(tmp_path / "out.jsonl")}
+    assert contexts == {
+        "The court held that a railroad may be sued in case 0.",
+        "The court held that a patent has no defense of laches in case 1.",
+    }
+    corpus = Corpus.objects.get(adopted__isnull=False)
+    assert (corpus.name, corpus.adopted and corpus.adopted.content_key) == ("court", "body")
+    assert foreign.noted()["written"] == []
+
+    read = set(SourceFile.objects.values_list("pk", "revision"))
+    follow(config, out=tmp_path / "again.jsonl", endpoint="Offline model")
+    assert len(rows(tmp_path / "again.jsonl")) == 2
+    assert set(SourceFile.objects.values_list("pk", "revision")) == read
+    opinions(qdrant, 2)
+    follow(config, out=tmp_path / "grown.jsonl", endpoint="Offline model")
+    assert len(rows(tmp_path / "grown.jsonl")) == 3
+    assert Corpus.objects.filter(adopted__isnull=False).count() == 1
+
+
+def test_another_content_key_is_another_corpus_of_the_same_collection(
+    tmp_path: Path, foreign: ForeignQdrant, qdrant: QdrantClient
+) -> None:
+    opinions(qdrant, 0)
+    opinions(qdrant, 1, key="text")
+    for key in ("body", "text"):
+        config = config_file(tmp_path, **collection(foreign.url + "/", content_key=key))
+        follow(config, out=tmp_path / f"{key}.jsonl", endpoint="Offline model")
+    assert [len(rows(tmp_path / f"{key}.jsonl")) for key in ("body", "text")] == [1, 1]
+    assert set(Corpus.objects.filter(adopted__isnull=False).values_list("name", flat=True)) == {"court", "court 2"}
+
+
+def test_a_collection_that_cannot_be_read_ends_it_with_one_sentence(
+    tmp_path: Path, foreign: ForeignQdrant, qdrant: QdrantClient
+) -> None:
+    opinions(qdrant, 0)
+    wrong = {
+        "no such collection": collection(foreign.url, collection="absent"),
+        "has a text under “text”. There are body": collection(foreign.url),
+        "nothing answers there": collection("http://127.0.0.1:9"),
+    }
+    for sentence, sections in wrong.items():
+        with pytest.raises(CommandError, match=sentence):
+            follow(config_file(tmp_path, **sections), out=tmp_path / "out.jsonl", endpoint="Offline model")
+    assert not Run.objects.exists()
+    assert not Corpus.objects.filter(adopted__isnull=False).exists()
+
+
+def test_a_collection_that_wants_a_key_is_found_once_it_was_adopted_with_it(
+    tmp_path: Path, foreign: ForeignQdrant, qdrant: QdrantClient
+) -> None:
+    opinions(qdrant, 0)
+    foreign.control(key="secret")
+    config = config_file(tmp_path, **collection(foreign.url, content_key="body"))
+    with pytest.raises(CommandError, match="adopt the collection under Corpora with its key"):
+        follow(config, out=tmp_path / "out.jsonl", endpoint="Offline model")
+    project = Endpoint.objects.get(preset="offline").project
+    adopt(project, foreign, key="secret", content_key="body")
+    follow(config, out=tmp_path / "out.jsonl", endpoint="Offline model")
+    assert len(rows(tmp_path / "out.jsonl")) == 1
 
 
 def test_preference_pairs_are_made_as_the_config_says(

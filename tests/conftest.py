@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 
 import django
@@ -12,9 +11,16 @@ from django.db import connection
 
 from tests import services
 
+if settings.configured:
+    raise pytest.UsageError(
+        "Unset DJANGO_SETTINGS_MODULE: settings that are read before this file name other services."
+    )
 services.provide()
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
-django.setup()
+with (
+    pytest.MonkeyPatch.context() as environment
+):  # not for the processes of pytest-xdist, which would read it too early
+    environment.setenv("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
+    django.setup()
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow ones are slow on purpose
 
 pytest_plugins = ["tests.actors", "tests.fixtures_model_server", "tests.fixtures_foreign_qdrant"]

@@ -23,13 +23,15 @@ def provide() -> Urls:
     """The addresses of the session's services, which from now on are in the environment too, for the settings to read.
 
     Whatever DATABASE_URL, REDIS_URL and QDRANT_URL do not name is started, and ends with this process however that ends.
-    The processes of pytest-xdist share the services of the one that started them; each has a Redis database of its own.
+    The processes of pytest-xdist share the services of the one that started them. Each has a Redis database and a data
+    folder of its own, as pytest-django gives it a database.
     """
-    if "PYTEST_XDIST_WORKER" not in os.environ:
-        os.environ["AFTERIMAGE_DATA"] = str(start_throwaway())
-    found = urls_from(os.environ, Path(os.environ["AFTERIMAGE_DATA"]))
-    redis = numbered(redis_py_url(found.redis), os.environ.get("PYTEST_XDIST_WORKER", ""))
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+    data_dir = Path(os.environ["AFTERIMAGE_DATA"]) if worker else start_throwaway()
+    found = urls_from(os.environ, data_dir)
+    redis = numbered(redis_py_url(found.redis), worker)
     os.environ |= {"DATABASE_URL": found.database, "REDIS_URL": redis, "QDRANT_URL": found.qdrant}
+    os.environ["AFTERIMAGE_DATA"] = str(data_dir / worker)
     return found
 
 

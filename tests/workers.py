@@ -33,9 +33,9 @@ def addresses() -> dict[str, str]:
         "REDIS_URL": settings.REDIS_URL,
         "QDRANT_URL": settings.QDRANT_URL,
         "AFTERIMAGE_DATA": str(settings.DATA_DIR),
-        "MEDIA_ROOT": str(settings.MEDIA_ROOT),
         "SECRET_KEY": settings.SECRET_KEY,
         "ENCRYPTION_KEYS": ",".join(settings.ENCRYPTION_KEYS),
+        "DJANGO_SETTINGS_MODULE": "afterimage_web.settings",
     }
 
 

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def killed_at(work: str, pk: int) -> None:
     command = [sys.executable, "-m", "tests.datasets.dying_exporter", work, str(pk)]
-    environment = {**os.environ, **addresses(), "DJANGO_SETTINGS_MODULE": "afterimage_web.settings"}
+    environment = os.environ | addresses()
     assert subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == -signal.SIGKILL
 
 

@@ -24,7 +24,7 @@ def test_a_killed_import_is_carried_on_without_doubling_a_row(project: Project, 
     file = SimpleUploadedFile("talks.jsonl", "\n".join(map(json.dumps, rows)).encode())
     row = imports.start_import(row=imports.store_import(project=project, file=file, actor=owner), actor=owner)
     command = [sys.executable, "-m", "tests.datasets.dying_importer", str(row.pk)]
-    environment = {**os.environ, **addresses(), "DJANGO_SETTINGS_MODULE": "afterimage_web.settings"}
+    environment = os.environ | addresses()
     assert subprocess.run(command, cwd=ROOT, env=environment, check=False).returncode == -signal.SIGKILL
     row.refresh_from_db()
     assert (row.state, row.rows, project.conversations.count()) == ("running", 2, 2)

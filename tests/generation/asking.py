@@ -53,8 +53,5 @@ def answer_of(process: subprocess.Popen[str]) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    import os
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
     django.setup()
     print(json.dumps(asyncio.run(ask(*map(int, sys.argv[1:])))))

@@ -349,7 +349,7 @@ def test_a_message_is_delivered_although_its_worker_was_killed_in_the_midst_of_i
     AlertRule.objects.exclude(pk=rule(project, "low_success_rate").pk).update(active=False)
     hooked(project, hooks.url())
     trouble(project)
-    environment = os.environ | addresses() | {"DJANGO_SETTINGS_MODULE": "afterimage_web.settings"}
+    environment = os.environ | addresses()
     worker = subprocess.Popen([sys.executable, "-c", DELIVER], cwd=ROOT, env=environment)
     hooks.before_answering = lambda: worker.send_signal(signal.SIGKILL)
     assert worker.wait(60) == -signal.SIGKILL

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from celery import shared_task
+from django.urls import reverse
 from django.utils import timezone
 
-from datasets.models import Corpus, SourceFile
-from datasets.services import bulk, exports, imports, ingest, reports
+from datasets.models import Corpus, SourceFile, User
+from datasets.services import accounts, bulk, exports, imports, ingest, reports
 
 AT_ONCE = 500
 """Files that one tick hands out; the next one goes on from there."""
@@ -44,6 +45,13 @@ def carry_on_bulk(action_id: int) -> None:
 def carry_on_import(import_id: int) -> None:
     while imports.advance(import_id=import_id):
         pass
+
+
+@shared_task(autoretry_for=(OSError,), retry_backoff=5, max_retries=5)
+def send_email_confirmation(user_id: int, email: str) -> None:
+    user = User.objects.get(pk=user_id)
+    link = reverse("datasets:email-confirm", args=[accounts.token_for(user=user, email=email)])
+    accounts.send_confirmation(user=user, email=email, link=link)
 
 
 @shared_task

@@ -26,6 +26,15 @@ class RoleForm(forms.ModelForm):
         fields = ["role"]
 
 
+class EmailForm(forms.Form):
+    email = forms.EmailField(
+        required=False,
+        label="Address",
+        widget=forms.EmailInput(attrs={"autocomplete": "email"}),
+        help_text="Alerts that you ask for are sent there, and owners of projects find you by it. Empty: none.",
+    )
+
+
 class TokenForm(forms.ModelForm):
     class Meta:
         model = ApiToken

@@ -5,12 +5,11 @@ from __future__ import annotations
 from django.db import transaction
 
 from datasets.models import Project, User
+from datasets.services.accounts import can_mail
 from datasets.services.activity import record_activity
 from datasets.services.errors import Refused
 from generation.adapters.webhooks import new_secret
 from generation.models import AlertMail, AlertWebhook
-
-from .alert_delivery import can_mail
 
 PATH = "alerts/channels/"
 
@@ -29,7 +28,7 @@ def switch_mail(*, project: Project, user: User, on: bool) -> None:
     if not can_mail():
         raise Refused("This installation has no mail server: whoever runs it sets EMAIL_HOST.")
     if not user.email:
-        raise Refused("Your account has no e-mail address: ask an administrator to enter it.")
+        raise Refused("Your account has no e-mail address: enter it on your account page.")
     AlertMail.objects.get_or_create(membership=membership)
 
 

@@ -17,6 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from datasets.models import Project
+from datasets.services.accounts import can_mail
 from generation.adapters import webhooks
 from generation.adapters.webhooks import RefusedAddress, Undelivered
 from generation.models import Alert, AlertDelivery, AlertMail, AlertWebhook
@@ -35,11 +36,6 @@ SLICE = 20
 
 Channel = AlertDelivery.Channel
 State = AlertDelivery.State
-
-
-def can_mail() -> bool:
-    """Whether this installation has been told a mail server."""
-    return bool(settings.EMAIL_HOST)
 
 
 def announce(alerts: Iterable[Alert], now: datetime) -> None:

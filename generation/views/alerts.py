@@ -14,6 +14,7 @@ from datasets.forms.conversations import PlaceForm
 from datasets.keyset import keyset
 from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.services.accounts import can_mail
 from datasets.services.errors import Refused
 from generation.forms.alerts import AcknowledgeForm, RuleForm, WebhookForm
 from generation.models import AlertRule, AlertWebhook
@@ -118,7 +119,7 @@ def _channels(
         "form": form,
         "secret": secret,
         "mailed": alert_channels.is_mailed(project=project, user=request.user),
-        "can_mail": alert_delivery.can_mail(),
+        "can_mail": can_mail(),
         "log": project.alert_deliveries.select_related("alert__rule", "membership__user").order_by("-pk")[:LOG],
     }
     response = render_page(request, "generation/alert_channels.html", context, fragment="log", status=status)

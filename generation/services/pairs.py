@@ -150,8 +150,8 @@ class Pair:
         return self.chosen.score - self.rejected.score
 
 
-def page_of_pairs(run: Run, product: Pairs, only: Only = "", *, size: int = ROWS, **place: Any) -> Page[Any]:
-    """Conversations, newest first, each with its `alternatives`."""
+def page_of_pairs(run: Run, product: Pairs, only: Only = "", **place: Any) -> Page[Any]:
+    """Conversations, newest first, each with its `alternatives`; ROWS of them unless `place` gives another size."""
     rows = run.batch.conversations.all()
     valid = with_pairs(rows, run.project, product.gap)
     if only == "valid":
@@ -162,7 +162,7 @@ def page_of_pairs(run: Run, product: Pairs, only: Only = "", *, size: int = ROWS
     versions = Prefetch(
         "versions", alternatives.prefetch_related("judgements").order_by("number"), to_attr="alternatives"
     )
-    return keyset(rows.prefetch_related(versions), "pk", size=size, descending=True, **place)
+    return keyset(rows.prefetch_related(versions), "pk", descending=True, **{"size": ROWS} | place)
 
 
 def pair_of(conversation: Conversation, alternatives: Sequence[Version], product: Pairs) -> Pair:

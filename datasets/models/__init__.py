@@ -18,7 +18,7 @@ from .corpora import Corpus, Document, Passage, SourceFile
 from .exports import Export
 from .imports import Import
 from .people import Activity, ApiToken, Membership, Project, Role, User
-from .personas import Persona, PersonaVersion, Prompt, PromptRole, PromptVersion
+from .personas import Persona, PersonaImport, PersonaVersion, Prompt, PromptRole, PromptVersion
 from .quality import Criterion, Grade
 from .reports import Report
 from .tools import Tool
@@ -26,6 +26,6 @@ from .tools import Tool
 __all__ = [
     "Activity", "AdoptedCollection", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Criterion",
     "Document", "Export", "Grade", "Import", "Judgement", "Label", "Labelling", "Membership", "Note", "Origin",
-    "Passage", "Persona", "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Report", "Review",
+    "Passage", "Persona", "PersonaImport", "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Report", "Review",
     "Role", "SourceFile", "Status", "Tool", "User", "Version",
 ]  # fmt: skip

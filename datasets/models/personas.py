@@ -94,6 +94,52 @@ class PersonaVersion(models.Model):
         return f"{said}\n\n{self.system_prompt}" if self.system_prompt else said
 
 
+class PersonaImport(models.Model):
+    """A text of personas on its way into a project, read by a task.
+
+    Brought in slice by slice, each in one transaction with `position`, so that it can be killed and carried on without
+    anything coming in twice. The text itself is gone once it has been read to its end.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running", "Running"
+        DONE = "done", "Done"
+        FAILED = "failed", "Failed"
+
+    project = models.ForeignKey(Project, models.CASCADE, related_name="persona_imports")
+    text = models.TextField(blank=True)
+    is_yaml = models.BooleanField(null=True, help_text="Null: to be told from the text itself.")
+    review = models.BooleanField(default=False, help_text="Whether each new one waits to be accepted.")
+    state = models.CharField(max_length=10, choices=State, default=State.RUNNING)
+    total = models.PositiveIntegerField(default=0, help_text="Personas in it; 0 until it has been looked through.")
+    position = models.PositiveIntegerField(default=0, help_text="Personas that have been seen to.")
+    added = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    unchanged = models.PositiveIntegerField(default=0)
+    orphans = models.JSONField(default=list, help_text="Until the end: [id, parent's name, depth, place] of new ones.")
+    problems = models.JSONField(default=list, help_text="[place, sentence], the first ones.")
+    problem_count = models.PositiveIntegerField(default=0)
+    error = models.TextField(blank=True, help_text="Why nothing came of it.")
+    created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
+    created = models.DateTimeField(auto_now_add=True)
+    updated = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [models.Index(fields=["id"], name="persona_import_open", condition=models.Q(state="running"))]
+
+    def __str__(self) -> str:
+        return f"Personas, import {self.pk}"
+
+    @property
+    def is_active(self) -> bool:
+        return self.state == self.State.RUNNING
+
+    @property
+    def left(self) -> int:
+        return max(0, self.total - self.position)
+
+
 class PromptRole(models.TextChoices):
     RESPONDENT = "respondent", "Respondent: the assistant"
     CORRESPONDENT = "correspondent", "Correspondent: the simulated user"

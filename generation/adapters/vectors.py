@@ -88,7 +88,7 @@ class Shelf:
     def keep_only(self, size: int) -> None:
         """Forget the model's vectors if theirs is another length: it is another model now, whatever its name says."""
         length = Func("vector", function="octet_length", output_field=IntegerField())
-        if any(kept != 4 * size for kept in self._rows.values_list(length)[:1]):
+        if any(kept != 4 * size for kept in self._rows.values_list(length, flat=True)[:1]):
             self._rows.delete()
 
     @property

@@ -1,0 +1,243 @@
+"""What is asked of embedding models stands in the ledger, counts for runs and budgets, and is told when it waits."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.db.models import Sum
+from django.test import Client
+from django.urls import reverse
+
+from datasets.models import Corpus, Project, User
+from datasets.services.errors import Refused
+from datasets.services.search import search_corpus
+from generation.engine.recipe import ModelChoice
+from generation.models import Call, CorpusEmbedding, Endpoint, EndpointKey, Price, Run
+from generation.services import pullers, pulling, runs
+from generation.services.endpoints import delete_endpoint, save_endpoint
+from tests.datasets.ingesting import add, read
+from tests.factories import make_corpus
+from tests.fixtures_model_server import RunningModelServer
+from tests.generation.improving import ordered, worked
+from tests.generation.pulled import pulled
+from tests.generation.runs import ROLES, launched
+
+ClientOf = Callable[[User], Client]
+
+pytestmark = pytest.mark.django_db(transaction=True)
+PUMP = "The pump is serviced every seven weeks by whoever holds the green key.\n\n" * 3
+PRICE = Decimal(250_000)
+"""Of a million tokens, so that a few of them are money."""
+
+
+@pytest.fixture
+def server(project: Project, owner: User, model_server: RunningModelServer) -> Endpoint:
+    fields = {"name": "Server", "preset": "custom", "base_url": model_server.base_url, "chat_model": "big"}
+    endpoint = save_endpoint(project=project, user=owner, values=fields | {"embedding_model": "small"})
+    Price.objects.create(endpoint=endpoint, model="small", prompt=PRICE, completion=0)
+    return endpoint
+
+
+@pytest.fixture
+def corpus(project: Project, server: Endpoint, model_server: RunningModelServer) -> Corpus:
+    """Indexed with vectors, and nothing of that in the ledger or in what the server has counted."""
+    corpus = make_corpus(project)
+    CorpusEmbedding.objects.create(corpus=corpus, endpoint=server, model="small")
+    read(add(corpus, "pump.txt", PUMP))
+    Call.objects.all().delete()
+    model_server.reset()
+    return corpus
+
+
+def asking(project: Project, server: Endpoint, corpus: Corpus, **changes: Any) -> Run:
+    models = dict.fromkeys((*ROLES, "judge"), ModelChoice(endpoint=server.pk))
+    fields = {
+        "conversations": 3,
+        "max_turns": 2,
+        "models": models,
+        "corpus": corpus.pk,
+        "retrieval": {"when": "answer"},
+    }
+    return launched(project, endpoint=server, **(fields | changes))
+
+
+def lines(**of: Any) -> list[Call]:
+    return list(Call.objects.filter(operation="embedding", **of).order_by("pk"))
+
+
+def requests(server: RunningModelServer) -> int:
+    return server.stats()["requests"].get("/v1/embeddings", 0)
+
+
+def assert_adds_up(run: Run) -> None:
+    """The run's counters are the sums of its lines."""
+    sums = run.ledger.aggregate(Sum("prompt_tokens"), Sum("completion_tokens"), Sum("cost"))
+    assert run.calls == run.ledger.count()
+    assert (run.prompt_tokens, run.completion_tokens, run.cost) == tuple(sums.values())
+
+
+def test_questions_that_are_searched_with_are_lines_of_the_run(
+    project: Project, server: Endpoint, corpus: Corpus, model_server: RunningModelServer
+) -> None:
+    run = pulled(asking(project, server, corpus))
+    assert (run.state, run.slots_done) == ("done", 3)
+    rows = lines(run=run)
+    assert 2 < len(rows) == requests(model_server) <= 1 + 3 * 2  # questions that come again are asked for once
+    assert {(row.endpoint_id, row.model, row.slot, row.completion_tokens) for row in rows} == {
+        (server.pk, "small", None, 0)
+    }
+    assert all(row.prompt_tokens > 0 and row.cost == row.prompt_tokens * PRICE / 1_000_000 for row in rows)
+    assert run.ledger.aggregate(Sum("prompt_tokens"))["prompt_tokens__sum"] == model_server.stats()["prompt_tokens"]
+    assert_adds_up(run)
+
+
+def test_texts_that_are_judged_by_their_vectors_are_lines_of_the_run(
+    project: Project, server: Endpoint, model_server: RunningModelServer
+) -> None:
+    models = dict.fromkeys(ROLES, ModelChoice(endpoint=server.pk))
+    judge = {"weights": {"coherence": 1}, "embedding": {"endpoint": server.pk}}
+    run = launched(project, endpoint=server, conversations=2, max_turns=2, models=models, judge=judge)
+    Price.objects.update(prompt=1)  # a run pays what it was launched for
+    run = pulled(run)
+    rows = lines(run=run)
+    assert len(rows) == requests(model_server) == 2
+    assert sum(row.cost for row in rows) == sum(row.prompt_tokens for row in rows) * PRICE / 1_000_000 == run.cost
+    assert_adds_up(run)
+
+
+def test_a_model_that_the_corpus_was_given_since_costs_what_it_costs_today(
+    project: Project, server: Endpoint, corpus: Corpus, model_server: RunningModelServer
+) -> None:
+    run = asking(project, server, corpus, conversations=1, max_turns=1)
+    CorpusEmbedding.objects.update(model="tiny")
+    Price.objects.create(endpoint=server, model="tiny", prompt=500_000, completion=0)
+    run = pulled(run)
+    assert {(row.model, row.cost) for row in lines(run=run)} == {
+        ("tiny", Decimal(row.prompt_tokens) / 2) for row in lines(run=run)
+    }
+
+
+def test_embeddings_count_for_the_budget(project: Project, server: Endpoint, corpus: Corpus) -> None:
+    run = asking(project, server, corpus, conversations=50, max_turns=1, concurrency=1, budget={"money": "1"})
+    run = pulled(run)
+    assert run.state == Run.State.STOPPED
+    assert "budget" in run.reason
+    assert 0 < run.slots_done < 20
+    assert_adds_up(run)
+
+
+def test_what_was_embedded_for_dialogs_that_came_to_nothing_is_paid_for_all_the_same(
+    project: Project, server: Endpoint, corpus: Corpus, model_server: RunningModelServer
+) -> None:
+    """The run is cancelled while its questions are already searched with and its answers are not there yet."""
+    run = asking(project, server, corpus, conversations=2, max_turns=1)
+    slow = {"kind": "slow", "path": "/v1/chat/completions", "delay": 1.5}
+    model_server.control(faults=[slow])
+    worker = threading.Thread(target=pulling.pull, kwargs={"run_id": run.pk})
+    worker.start()
+    while requests(model_server) < 3 and worker.is_alive():
+        time.sleep(0.05)
+    Run.objects.filter(pk=run.pk).update(state=Run.State.CANCELLED)
+    worker.join(30)
+    run.refresh_from_db()
+    assert run.slots_done == 0
+    assert len(lines(run=run)) == requests(model_server) == 3
+    assert_adds_up(run)
+
+
+def test_an_improvement_pays_for_what_it_embeds(
+    project: Project, server: Endpoint, corpus: Corpus, model_server: RunningModelServer
+) -> None:
+    pulled(asking(project, server, corpus, conversations=2, max_turns=1))
+    Call.objects.all().delete()
+    model_server.reset()
+    improvement = worked(ordered(project))
+    assert improvement.state == "done"
+    rows = lines(run=None, project=project)
+    assert len(rows) == requests(model_server) > 0
+    assert improvement.calls == Call.objects.count() > len(rows)
+    assert improvement.cost == sum(row.cost for row in rows)
+
+
+def test_reading_and_searching_a_corpus_are_lines_of_its_project(
+    project: Project, server: Endpoint, model_server: RunningModelServer
+) -> None:
+    corpus = make_corpus(project)
+    CorpusEmbedding.objects.create(corpus=corpus, endpoint=server, model="small")
+    read(add(corpus, "pump.txt", PUMP))
+    (line,) = lines(project=project, run=None)
+    assert (line.endpoint, line.model, line.prompt_tokens) == (server, "small", model_server.stats()["prompt_tokens"])
+    assert line.cost == line.prompt_tokens * PRICE / 1_000_000
+    search_corpus(corpus=corpus, query="Who services the pump?", limit=1)
+    assert len(lines(project=project, run=None)) == requests(model_server) == 2
+
+
+def test_an_endpoint_that_a_run_embeds_by_cannot_be_deleted_under_it(
+    project: Project, server: Endpoint, owner: User, model_server: RunningModelServer
+) -> None:
+    fields = {"name": "Vectors", "preset": "custom", "base_url": model_server.base_url, "embedding_model": "small"}
+    vectors = save_endpoint(project=project, user=owner, values=fields)
+    judge = {"weights": {"coherence": 1}, "embedding": {"endpoint": vectors.pk}}
+    run = launched(project, endpoint=server, conversations=1, judge=judge)
+    with pytest.raises(Refused, match="has not ended"):
+        delete_endpoint(endpoint=vectors, user=owner)
+    runs.cancel_run(run=run, user=owner)
+    delete_endpoint(endpoint=vectors, user=owner)
+
+
+# -- waiting ----------------------------------------------------------------------------------------------------------
+
+
+def trouble_while_pulled(run: Run) -> tuple[Run, set[str]]:
+    """What the run's page says while a worker is at it."""
+    worker = threading.Thread(target=pulling.pull, kwargs={"run_id": run.pk})
+    worker.start()
+    heard = set()
+    while worker.is_alive():
+        heard.add(pullers.trouble_of(run.pk))
+        time.sleep(0.05)
+    run.refresh_from_db()
+    return run, heard - {""}
+
+
+def test_an_embedding_server_that_wants_a_pause_is_told_on_the_runs_page(
+    project: Project,
+    server: Endpoint,
+    corpus: Corpus,
+    owner: User,
+    client_of: ClientOf,
+    model_server: RunningModelServer,
+) -> None:
+    run = asking(project, server, corpus, conversations=2, max_turns=1)
+    busy = {"kind": "status", "status": 429, "path": "/v1/embeddings", "retry_after": 1, "message": "Vectors later."}
+    model_server.control(faults=[busy | {"count": 2}])
+    run, heard = trouble_while_pulled(run)
+    assert run.slots_done == 2
+    assert any("Vectors later." in one for one in heard)
+    assert any(row.tries > 1 for row in lines(run=run))
+    page = client_of(owner).get(reverse("generation:run-detail", args=[project.slug, run.pk]))
+    assert page.status_code == 200
+
+
+def test_a_run_rests_while_the_embedding_models_keys_have_no_calls_left(
+    project: Project, server: Endpoint, corpus: Corpus, owner: User, model_server: RunningModelServer
+) -> None:
+    fields = {"name": "Vectors", "preset": "custom", "base_url": model_server.base_url, "embedding_model": "small"}
+    vectors = save_endpoint(project=project, user=owner, values=fields, key="sk-the-good-key-0001")
+    EndpointKey.objects.filter(endpoint=vectors).update(hourly_limit=1)
+    CorpusEmbedding.objects.update(endpoint=vectors)
+    run = asking(project, server, corpus, conversations=2, max_turns=1)
+    for _ in range(2):  # the one call goes to the check of the index; then nothing can be searched with, nor checked
+        pulling.pull(run_id=run.pk)
+        run.refresh_from_db()
+        assert (run.state, run.slots_done) == (Run.State.RUNNING, 0)
+        assert "has made the calls that its limit allows" in pullers.trouble_of(run.pk)
+        assert pullers.rests(run.pk)
+        pullers.wake(run.pk)
+    EndpointKey.objects.update(hourly_limit=None)
+    assert pulled(run).slots_done == 2

@@ -111,19 +111,23 @@ class ConfigJob:
         except (CommandError, Refused, OSError) as error:
             say(f"{name} is not written: {error}")
 
-    def _export(self, run: Run, name: str, format: str, say: Say) -> None:
+    def _export(self, run: Run, name: str, known: str, say: Say) -> None:
+        wanted, paths, options = self.config.output.export or Export(), self._paths(name), self.options_of(known)
+        paths[0].parent.mkdir(parents=True, exist_ok=True)
+        if wanted.split is None:
+            say(f"{write_rows(run, paths[0], known, options)} conversations in {paths[0]}")
+            return
+        split = Split(wanted.split, shuffle=wanted.shuffle, seed=wanted.seed)
+        train, held = paths
+        made = write_split(run, train, held, known, options, split, say)
+        say(f"{made.rows_to_train} conversations in {train}, {made.rows_held} in {held}")
+
+    def _paths(self, name: str) -> list[Path]:
+        """One, or those of training and validation, as the library calls them."""
         wanted = self.config.output.export or Export()
         folder = Path(wanted.output_dir).expanduser() if wanted.output_dir else self.out.parent
-        folder.mkdir(parents=True, exist_ok=True)
-        stem, options = f"{self.out.stem}_{name}", self.options_of(format)
-        if wanted.split is None:
-            path = folder / f"{stem}.jsonl"
-            say(f"{write_rows(run, path, format, options)} conversations in {path}")
-            return
-        train, held = folder / f"{stem}_train.jsonl", folder / f"{stem}_val.jsonl"
-        split = Split(wanted.split, shuffle=wanted.shuffle, seed=wanted.seed)
-        made = write_split(run, train, held, format, options, split, say)
-        say(f"{made.rows_to_train} conversations in {train}, {made.rows_held} in {held}")
+        sides = [""] if wanted.split is None else ["_train", "_val"]
+        return [folder / f"{self.out.stem}_{name}{side}.jsonl" for side in sides]
 
     def _analyze(self, run: Run, say: Say) -> None:
         path = self.report_path
@@ -151,7 +155,9 @@ class ConfigJob:
             yield f"Stops by: {', '.join(rule.type for rule in config.generation.stopping) or 'that number'}"
             yield f"At once: {afterimage.concurrency_of(config)}"
         yield f"Rows: {self.out} ({self.format})"
-        if self.config.analytics.auto_analyze and not self.pairs:
+        if not self.pairs:
+            yield from (f"Also: {path}" for name in afterimage.export_formats(config) for path in self._paths(name))
+        if config.analytics.auto_analyze and not self.pairs:
             yield f"Report: {self.report_path}"
         yield from self._notes()
 

@@ -12,10 +12,10 @@ from datasets.formats.splitting import Split, Together
 from .conversations import ConversationFilterForm
 
 TOGETHER: dict[Together, str] = {
-    "documents": "About the same document",
-    "passages": "About the same passage",
-    "personas": "Of the same persona, or personas of the same document",
-    "nothing": "None: each by itself",
+    "documents": "What is about the same document",
+    "passages": "What is about the same passage",
+    "personas": "What is of the same persona, or of personas from the same document",
+    "nothing": "Nothing: each row by itself",
 }
 
 
@@ -63,16 +63,16 @@ class ExportForm(ConversationFilterForm):
     together = forms.ChoiceField(
         required=False,
         choices=list(TOGETHER.items()),
-        label="Keep on one side those",
-        help_text="So that nothing that is validated by has been trained on.",
+        label="Keep together",
+        help_text="On one side, so that nothing is validated by what was trained on.",
     )
     order = forms.ChoiceField(
         required=False,
         choices=[("shuffled", "Shuffled"), ("kept", "As they are, validation first")],
-        label="Order of a split",
+        label="Order",
     )
     seed = forms.IntegerField(
-        required=False, label="Seed of a split", help_text="The same seed divides the same rows in the same way."
+        required=False, label="Seed", help_text="The same seed divides the same rows in the same way."
     )
 
     def __init__(self, project: Any, data: Any) -> None:

@@ -298,6 +298,9 @@ def _left_aside(config: Config) -> Iterator[str]:
         )
     if config.output.storage == "sql":
         yield "storage sql: conversations are kept in the database of this installation."
+    if config.output.export and (config.output.export.split or 0) > 0.5:
+        share = config.output.export.split
+        yield f"output.export.split is the share for validation: with {share:g} the smaller part is left to train on."
     known = export_formats(config)
     unknown = [name for name in (config.output.export.formats if config.output.export else ()) if name not in known]
     if unknown:

@@ -291,6 +291,12 @@ def test_a_run_that_only_rules_end_is_bounded_and_says_so() -> None:
     assert any("at most 10,000" in note for note in afterimage.left_aside(read(generation=budget)))
 
 
+def test_a_split_that_leaves_little_to_train_on_is_pointed_out() -> None:
+    for share, said in ((0.9, 1), (0.5, 0), (0.1, 0)):
+        notes = afterimage.left_aside(read(output={"export": {"formats": ["messages"], "split": share}}))
+        assert sum("is the share for validation: with 0.9" in note for note in notes) == said
+
+
 def test_what_is_beyond_a_recipe_is_a_sentence() -> None:
     with pytest.raises(Wrong, match="“max_turns”: Input should be less than or equal to 50"):
         recipe(generation={"max_turns": 60})

@@ -222,6 +222,8 @@ def test_a_split_that_is_not_shuffled_holds_back_the_first_rows(tmp_path: Path) 
     config = config_file(tmp_path, **talks(output={"export": export}, analytics=analytics))
     told, _ = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model", dry_run=True)
     assert f"Report: {path}" in told
+    for side in ("train", "val"):
+        assert f"Also: {tmp_path}/rows_messages_{side}.jsonl" in told
     follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
     order = [row["conversations"][0]["content"] for row in rows(tmp_path / "rows.jsonl")]
     assert [row["messages"][0]["content"] for row in rows(tmp_path / "rows_messages_val.jsonl")] == order[:3]

@@ -247,6 +247,21 @@ def test_conversations_that_all_share_their_documents_are_split_one_by_one_which
     assert "too many rows are related for a share of 0.2. Rows are divided one by one." in said
 
 
+def test_files_that_cannot_be_written_are_told_and_the_rows_are_there(tmp_path: Path) -> None:
+    (tmp_path / "taken").mkdir()
+    export = {"formats": ["messages"], "output_dir": str(tmp_path / "rows.jsonl")}
+    config = config_file(
+        tmp_path,
+        generation={"num_dialogs": 1},
+        output={"export": export},
+        analytics={"auto_analyze": True, "output_path": str(tmp_path / "taken")},
+    )
+    _, said = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
+    assert "messages is not written: " in said
+    assert "The report is not written: " in said
+    assert len(rows(tmp_path / "rows.jsonl")) == 1
+
+
 def test_skills_of_a_config_are_named_and_the_run_goes_on_without_them(folder: Path, tmp_path: Path) -> None:
     config = config_file(
         tmp_path,

@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -241,6 +241,18 @@ class NoteAdmin(Deletable, LargeTable):
     list_display = ["created", "conversation", "author", "text"]
     search_fields = ["text", "=conversation__id"]
     list_select_related = ["conversation", "author"]
+
+
+@admin.register(models.PersonaImport)
+class PersonaImportAdmin(Deletable, ModelAdmin):
+    list_display = ["pk", "project", "state", "total", "added", "changed", "problem_count", "created_by", "created"]
+    list_filter = ["state", "project"]
+    search_fields = ["=id", "project__name"]
+    list_select_related = ["project", "created_by"]
+    exclude = ["text", "orphans"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[models.PersonaImport]:
+        return super().get_queryset(request).defer("text", "orphans")
 
 
 @admin.register(models.Report)

@@ -11,4 +11,5 @@ from .models import AdoptedCollection, Corpus
 @receiver(post_delete, sender=Corpus)
 def forget_the_collection(instance: Corpus, **_: object) -> None:
     """Where a collection is, and the key to it, are kept for its corpus alone."""
-    AdoptedCollection.objects.filter(pk=instance.adopted_id).delete()
+    if instance.adopted_id is not None:
+        AdoptedCollection.objects.filter(pk=instance.adopted_id).delete()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from celery import shared_task
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from datasets.models import Corpus, SourceFile, User
-from datasets.services import accounts, bulk, exports, imports, ingest, reports
+from datasets.models import Corpus, PersonaImport, SourceFile, User
+from datasets.services import accounts, bulk, exports, imports, ingest, personas_import, reports
 
 AT_ONCE = 500
 """Files that one tick hands out; the next one goes on from there."""
@@ -47,6 +50,19 @@ def carry_on_import(import_id: int) -> None:
         pass
 
 
+@shared_task
+def carry_on_persona_import(import_id: int) -> None:
+    personas_import.carry_on(import_id=import_id)
+
+
+def bring_in_personas(row: PersonaImport) -> None:
+    """At once where that is quick, else by a worker."""
+    if personas_import.is_quick(row):
+        carry_on_persona_import(row.pk)
+    else:
+        transaction.on_commit(partial(carry_on_persona_import.delay, row.pk), robust=True)
+
+
 @shared_task(autoretry_for=(OSError,), retry_backoff=5, max_retries=5)
 def send_email_confirmation(user_id: int, email: str) -> None:
     user = User.objects.get(pk=user_id)
@@ -70,3 +86,5 @@ def tick() -> None:
         carry_on_bulk.apply_async((action_id,), expires=EXPIRES)
     for import_id in imports.left_lying():
         carry_on_import.apply_async((import_id,), expires=EXPIRES)
+    for import_id in personas_import.left_lying():
+        carry_on_persona_import.apply_async((import_id,), expires=EXPIRES)

@@ -9,15 +9,17 @@ from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
+from datasets import tasks
 from datasets.access import project_for
 from datasets.formats.personas import write_jsonl, write_yaml
-from datasets.models import Persona, Role
+from datasets.models import Persona, PersonaImport, Role
 from datasets.services.personas import save_persona
-from datasets.services.personas_files import Imported, import_personas, rows_of
+from datasets.services.personas_files import rows_of
+from datasets.services.personas_import import start_import
 from datasets.services.personas_review import Decision, accept_all, decide, delete_persona
 from datasets.services.personas_tree import people_of
 
-from .shapes import PROJECT, ApiRequest, Body, Id, Line, Page, Place, Storable, StorableJson, page_of
+from .shapes import PROJECT, ApiRequest, Body, Id, Line, Page, Place, Storable, StorableJson, one_of, page_of
 
 router = Router(tags=["Personas"])
 
@@ -128,6 +130,13 @@ class NoteOut(Schema):
 
 
 class ImportOut(Schema):
+    id: int
+    state: str = Field(
+        description="`running`: ask again until it is `done`, or `failed` as `error` says.",
+        json_schema_extra=one_of(PersonaImport.State.values),
+    )
+    total: int = Field(description="Personas in it; 0 until a long text has been looked through.")
+    seen: int = Field(alias="position", description="Those that have been seen to.")
     added: int
     changed: int = Field(description="Those of a known name that got a new version.")
     unchanged: int
@@ -135,6 +144,12 @@ class ImportOut(Schema):
     problems: list[NoteOut] = Field(
         description="The first of them: rows that were left out, or came without something."
     )
+    error: str
+    created: datetime
+
+    @staticmethod
+    def resolve_problems(row: PersonaImport) -> list[dict[str, str]]:
+        return [{"where": where, "sentence": sentence} for where, sentence in row.problems]
 
 
 class DecisionIn(Body):
@@ -149,15 +164,25 @@ class AcceptOut(Schema):
     accepted: int
 
 
-@router.post(PERSONAS + "/import", response=ImportOut)
-def import_from_text(request: ApiRequest, project: str, body: ImportIn) -> Imported:
+@router.post(PERSONAS + "/import", response={201: ImportOut})
+def import_from_text(request: ApiRequest, project: str, body: ImportIn) -> PersonaImport:
     """Bring in personas. A row of no use is named in a sentence and does not keep the others out. Needs the role of curator.
 
-    A persona of a name that the project has gets a new version if it says something else.
+    A persona of a name that the project has gets a new version if it says something else. A short text is brought in when
+    the answer comes, a longer one by a worker.
     """
     row = project_for(request.auth, project, Role.CURATOR)
     is_yaml = None if body.format is None else body.format == "yaml"
-    return import_personas(project=row, text=body.text, author=request.auth, is_yaml=is_yaml, review=body.review)
+    begun = start_import(project=row, text=body.text, author=request.auth, is_yaml=is_yaml, review=body.review)
+    tasks.bring_in_personas(begun)
+    begun.refresh_from_db()
+    return begun
+
+
+@router.get(PERSONAS + "/import/{int:number}", response=ImportOut)
+def get_persona_import(request: ApiRequest, project: str, number: int) -> PersonaImport:
+    """How far an import is, and what came of it."""
+    return get_object_or_404(project_for(request.auth, project).persona_imports.defer("text"), pk=number)
 
 
 @router.get(PERSONAS + "/export", response={200: None})

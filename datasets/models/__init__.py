@@ -26,6 +26,6 @@ from .tools import Tool
 __all__ = [
     "Activity", "AdoptedCollection", "ApiToken", "Batch", "BulkAction", "Conversation", "Corpus", "Criterion",
     "Document", "Export", "Grade", "Import", "Judgement", "Label", "Labelling", "Membership", "Note", "Origin",
-    "Passage", "Persona", "PersonaImport", "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Report", "Review",
-    "Role", "SourceFile", "Status", "Tool", "User", "Version",
+    "Passage", "Persona", "PersonaImport", "PersonaVersion", "Project", "Prompt", "PromptRole", "PromptVersion", "Report",
+    "Review", "Role", "SourceFile", "Status", "Tool", "User", "Version",
 ]  # fmt: skip

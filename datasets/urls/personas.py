@@ -8,6 +8,11 @@ urlpatterns = [
     path("p/<slug:project>/personas/", personas.persona_list, name="persona-list"),
     path("p/<slug:project>/personas/new/", personas.persona_new, name="persona-new"),
     path("p/<slug:project>/personas/import/", personas_files.persona_import, name="persona-import"),
+    path(
+        "p/<slug:project>/personas/import/<int:number>/",
+        personas_files.persona_import_detail,
+        name="persona-import-detail",
+    ),
     path("p/<slug:project>/personas/export/", personas_files.persona_export, name="persona-export"),
     path("p/<slug:project>/personas/review/", personas_review.persona_review, name="persona-review"),
     path("p/<slug:project>/personas/review/accept/", personas_review.persona_accept_all, name="persona-accept-all"),

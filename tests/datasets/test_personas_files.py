@@ -11,12 +11,14 @@ from django.core.files.base import ContentFile
 from django.test import Client
 from django.urls import reverse
 
+from datasets import tasks
 from datasets.formats.personas import read, write_jsonl, write_yaml
-from datasets.models import Persona, Project, User
+from datasets.models import Persona, PersonaImport, Project, User
+from datasets.services import personas_import
 from datasets.services.errors import Refused
 from datasets.services.personas import save_persona
 from datasets.services.personas_added import Draft, add_personas
-from datasets.services.personas_files import Imported, import_personas, rows_of
+from datasets.services.personas_files import rows_of
 from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.growing import documents
@@ -25,12 +27,15 @@ ClientOf = Callable[[User], Client]
 pytestmark = pytest.mark.django_db
 
 
-def brought(project: Project, author: User, text: str, **more: Any) -> Imported:
-    return import_personas(project=project, author=author, text=text, **more)
+def brought(project: Project, author: User, text: str, **more: Any) -> PersonaImport:
+    row = personas_import.start_import(project=project, author=author, text=text, **more)
+    tasks.carry_on_persona_import(row.pk)
+    row.refresh_from_db()
+    return row
 
 
-def sentences(imported: Imported) -> dict[str, str]:
-    return {problem.where: problem.sentence for problem in imported.problems}
+def sentences(imported: PersonaImport) -> dict[str, str]:
+    return dict(imported.problems)
 
 
 def lines(*rows: object) -> str:
@@ -152,7 +157,7 @@ BOMB = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
         ("- &a [*a]", "uses aliases"),
         (f"a0: &a0 [x, x]\n{BOMB}personas: *a39", "uses aliases"),
         ("- " * 100_000, "nested too deeply"),
-        ("- {" + "a: {" * 100_000, "nested too deeply"),
+        ("- {" + "a: {" * 40_000, "nested too deeply"),
     ],
 )
 def test_a_text_that_is_no_list_of_personas_is_refused(project: Project, owner: User, text: str, sentence: str) -> None:
@@ -224,9 +229,11 @@ def test_a_file_is_imported_on_the_page_and_waits_for_review_if_that_is_wished(
 ) -> None:
     address = reverse("datasets:persona-import", args=[project.slug])
     file = ContentFile(b"- name: Nurse\n  description: <b>New</b>.\n- name: x\n", name="people.yml")
-    answer = client_of(teammate).post(address, {"file": file, "review": "on"})
+    answer = client_of(teammate).post(address, {"file": file, "review": "on"}, follow=True)
     page = answer.content.decode()
-    assert "1 new, 0 changed" in page
+    row = answer.context["import"]
+    assert (row.state, row.added, row.changed, row.text) == ("done", 1, 0, "")
+    assert "hx-trigger" not in page.split('id="state"')[1]
     assert "persona 2" in page
     assert "It has no description" in page
     assert project.personas.get().proposed
@@ -272,11 +279,74 @@ def test_a_program_takes_out_what_it_brings_in(project: Project, teammate: User)
     assert b"".join(answer.streaming_content) == b"- name: Nurse\n  description: x\n"
 
 
+def crowd(number: int) -> str:
+    return lines(*({"description": f"Somebody of the kind {n} who asks."} for n in range(number)))
+
+
 def test_many_personas_come_in_quickly_and_too_many_are_refused(project: Project, owner: User) -> None:
     rows = [{"name": "Same", "description": f"Person {n}."} for n in range(3)]
     assert brought(project, owner, lines(*rows)).problem_count == 2
-    crowd = [{"description": f"Somebody of the kind {n} who asks."} for n in range(5_000)]
-    assert brought(project, owner, lines(*crowd)).added == 5_000
+    assert brought(project, owner, crowd(5_000)).added == 5_000
     assert Persona.objects.filter(current=None).count() == 0
-    with pytest.raises(Refused, match="20,000 personas at once"):
-        brought(project, owner, lines(*[{"description": str(n)} for n in range(20_001)]))
+    refused = brought(project, owner, crowd(20_001))
+    assert (refused.state, refused.text) == ("failed", "")
+    assert "20,000 personas at once" in refused.error
+
+
+# -- by a worker --------------------------------------------------------------------------------------------------------
+
+
+def test_many_are_left_to_a_worker_whose_progress_is_shown(
+    project: Project, teammate: User, annotator: User, stranger: User, client_of: ClientOf,
+    monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Callable[..., Any],
+) -> None:  # fmt: skip
+    asked: list[int] = []
+    monkeypatch.setattr(tasks.carry_on_persona_import, "delay", asked.append)
+    monkeypatch.setattr("datasets.pulse.listens", lambda queue: False)
+    fields = {"pasted": crowd(personas_import.FEW + 1)}
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = client_of(teammate).post(reverse("datasets:persona-import", args=[project.slug]), fields)
+    row = project.persona_imports.get()
+    page = reverse("datasets:persona-import-detail", args=[project.slug, row.pk])
+    assert (answer["Location"], asked) == (page, [row.pk])
+    shown = client_of(annotator).get(page, headers={"HX-Request": "true"}).content.decode()
+    assert "0 of 101 personas" in shown
+    assert "No worker listens" in shown
+    assert 'hx-trigger="every 1s"' in shown
+    assert client_of(stranger).get(page).status_code == 404
+    program = Program.of(teammate)
+    assert program.get(f"/projects/handbook/personas/import/{row.pk}")["state"] == "running"
+    tasks.carry_on_persona_import(row.pk)
+    done = program.get(f"/projects/handbook/personas/import/{row.pk}")
+    assert (done["state"], done["added"], done["seen"]) == ("done", 101, 101)
+
+
+def test_what_a_killed_worker_left_is_carried_on_and_nothing_comes_twice(
+    project: Project, owner: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(personas_import, "SLICE", 2)
+    save_persona(project=project, name="Known", description="Old.", features={}, author=owner)
+    rows = [{"name": f"P{n}", "description": "Who asks.", "parent": f"P{n + 1}", "depth": 9 - n} for n in range(4)]
+    text = lines("{broken", *rows, {"name": "P4", "description": "Root."}, {"name": "Known", "description": "New."})
+    row = personas_import.start_import(project=project, author=owner, text=text)
+
+    def killed(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(personas_import, "save_persona", killed)
+        with pytest.raises(KeyboardInterrupt):
+            personas_import.carry_on(import_id=row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.position, row.added) == ("running", 4, 4)
+    assert personas_import.left_lying() == []
+    PersonaImport.objects.update(updated=row.updated - 2 * personas_import.QUIET)
+    assert personas_import.left_lying() == [row.pk]
+    tasks.carry_on_persona_import(row.pk)
+    tasks.carry_on_persona_import(row.pk)
+    row.refresh_from_db()
+    assert (row.state, row.added, row.changed, row.problem_count, row.orphans) == ("done", 5, 1, 1, [])
+    assert project.personas.count() == 6
+    assert list(project.personas.order_by("name").values_list("name", "parent__name")) == [
+        ("Known", None), ("P0", "P1"), ("P1", "P2"), ("P2", "P3"), ("P3", "P4"), ("P4", None),
+    ]  # fmt: skip

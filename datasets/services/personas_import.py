@@ -21,7 +21,7 @@ State = PersonaImport.State
 MOST = 20_000
 """Personas that one file may bring."""
 SHORT, FEW = 200_000, 100
-"""Characters and personas up to which an import is done within the request that asks for it (measured: 0.3 s)."""
+"""Characters and personas up to which an import is done within the request that asks for it: less than a second."""
 SLICE = 500
 QUIET = timedelta(seconds=30)
 PROBLEMS_SHOWN = 50

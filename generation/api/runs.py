@@ -65,6 +65,8 @@ class RoleEstimateOut(Schema):
 
 
 class EstimateOut(Schema):
+    """Of the models that speak: embeddings come on top."""
+
     calls: int
     prompt_tokens: int
     completion_tokens: int

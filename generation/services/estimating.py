@@ -1,4 +1,4 @@
-"""What a recipe will take, reckoned from the project's own texts, prices and latest latencies."""
+"""What a recipe will take, reckoned from the project's own texts, prices and latest latencies; without embeddings."""
 
 from __future__ import annotations
 

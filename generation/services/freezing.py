@@ -36,6 +36,12 @@ def freeze(*, project: Project, spec: Recipe) -> Frozen:
     )
 
 
+def embedders(*, project: Project, spec: Recipe) -> tuple[FrozenModel, ...]:
+    """What turns texts into vectors in a run of the recipe. Raises Refused as `freeze` does."""
+    judging = _embedding(project, spec)
+    return (*_searched_by(project, spec), judging) if judging else _searched_by(project, spec)
+
+
 def _tools(project: Project, spec: Recipe) -> tuple[ToolSpec, ...]:
     wanted = spec.product.tools if isinstance(spec.product, ToolDialogs) else ()
     rows = project.tools.in_bulk(wanted)

@@ -1,4 +1,4 @@
-"""What an improvement will take, reckoned from the conversations that it is for."""
+"""What an improvement will take, reckoned from the conversations that it is for; without embeddings."""
 
 from __future__ import annotations
 

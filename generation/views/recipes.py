@@ -19,6 +19,7 @@ from generation.forms.recipes import RecipeForm, first_choices, initial_from
 from generation.models import Trial
 from generation.services import estimating, runs, trials
 from generation.services.recipes import save_recipe
+from generation.services.freezing import embedders
 from generation.services.searching import unsearchable
 from generation.tasks import call_for_workers, run_trial
 
@@ -99,6 +100,7 @@ def _estimate(project: Project, form: RecipeForm) -> dict[str, object]:
         "estimate": reckoned,
         "budget": form.recipe().budget,
         "offline": form.speaks_offline,
+        "embedders": embedders(project=project, spec=form.recipe()),
         "unsearchable": unsearchable(project=project, spec=form.recipe()),
     }
 

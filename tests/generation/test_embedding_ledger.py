@@ -19,13 +19,15 @@ from datasets.services.search import search_corpus
 from generation.engine.recipe import ModelChoice
 from generation.models import Call, CorpusEmbedding, Endpoint, EndpointKey, Price, Run
 from generation.services import pullers, pulling, runs
+from generation.services.alert_facts import facts_of
 from generation.services.endpoints import delete_endpoint, save_endpoint
+from generation.services.metrics import ASIDE
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.improving import ordered, worked
 from tests.generation.pulled import pulled
-from tests.generation.runs import ROLES, launched
+from tests.generation.runs import ROLES, expert, launched
 
 ClientOf = Callable[[User], Client]
 
@@ -241,3 +243,31 @@ def test_a_run_rests_while_the_embedding_models_keys_have_no_calls_left(
         pullers.wake(run.pk)
     EndpointKey.objects.update(hourly_limit=None)
     assert pulled(run).slots_done == 2
+
+
+# -- what is said beforehand, and watched ------------------------------------------------------------------------------
+
+
+def test_the_estimate_says_that_embeddings_come_on_top(
+    project: Project, server: Endpoint, corpus: Corpus, teammate: User, client_of: ClientOf
+) -> None:
+    expert(project)
+    client, other = client_of(teammate), make_corpus(project)
+    said = dict(client.get(reverse("generation:run-new", args=[project.slug])).context["form"].as_posted().data)
+    address = reverse("generation:run-estimate", args=[project.slug])
+    page = client.post(address, said | {"corpus": corpus.pk}).content.decode()
+    assert "Model calls" in page
+    assert "Without embeddings by small" in page
+    page = client.post(address, said | {"corpus": other.pk}).content.decode()
+    assert "Model calls" in page
+    assert "Without embeddings" not in page
+
+
+def test_embeddings_do_not_thin_out_the_means_that_alerts_look_at(
+    project: Project, server: Endpoint, corpus: Corpus
+) -> None:
+    run = pulled(asking(project, server, corpus, conversations=1, max_turns=1))
+    facts = facts_of([run], run.created, aside=ASIDE)[run.pk]
+    spoken = run.ledger.exclude(operation="embedding")
+    assert facts.calls == spoken.count() < run.calls
+    assert facts.prompt == spoken.aggregate(Sum("prompt_tokens"))["prompt_tokens__sum"] < run.prompt_tokens

@@ -18,8 +18,8 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.forms.recipes import RecipeForm, first_choices, initial_from
 from generation.models import Trial
 from generation.services import estimating, runs, trials
-from generation.services.recipes import save_recipe
 from generation.services.freezing import embedders
+from generation.services.recipes import save_recipe
 from generation.services.searching import unsearchable
 from generation.tasks import call_for_workers, run_trial
 

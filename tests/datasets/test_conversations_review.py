@@ -261,7 +261,8 @@ def test_a_label_that_is_made_for_nothing_is_not_kept(project: Project, reviewer
 
 
 @pytest.mark.parametrize(
-    "data", [{}, {"decision": "lovely"}, {"decision": "approved", "label_name": "x"}, {"label_name": "x" * 41}, {"up_to": "x"}]
+    "data",
+    [{}, {"decision": "lovely"}, {"decision": "approved", "label_name": "x"}, {"label_name": "x" * 41}, {"up_to": "x"}],
 )
 def test_nonsense_for_a_bulk_action_changes_nothing(
     data: dict[str, str], rows: list[Conversation], project: Project, reviewer: Client

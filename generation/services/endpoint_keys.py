@@ -14,8 +14,10 @@ from datasets.services.activity import record_activity
 from datasets.services.errors import Refused
 from generation.adapters import keyring
 from generation.adapters.keyring import KeyUse
-from generation.models import Endpoint, EndpointKey
+from generation.models import Endpoint, EndpointKey, Run
 from generation.secrets import Undecryptable
+
+from . import pullers
 
 MOST = 50
 """Keys an endpoint: each is looked at before every call."""
@@ -109,9 +111,16 @@ def replace_keys(*, endpoint: Endpoint, secret: str) -> None:
         key.name, key.hourly_limit, key.daily_limit = stored[0].name, stored[0].hourly_limit, stored[0].daily_limit
     endpoint.keys.all().delete()
     key.save()
-    keyring.announce_change(endpoint.pk)
+    _announce(endpoint)
 
 
 def _changed(endpoint: Endpoint, user: User, text: str) -> None:
-    keyring.announce_change(endpoint.pk)
+    _announce(endpoint)
     record_activity(project=endpoint.project, actor=user, text=text, path=f"endpoints/{endpoint.pk}/")
+
+
+def _announce(endpoint: Endpoint) -> None:
+    """Workers take the keys up at once, and runs that rest because others had made their calls try again."""
+    keyring.announce_change(endpoint.pk)
+    for run in Run.objects.filter(project=endpoint.project_id, state=Run.State.RUNNING).values_list("pk", flat=True):
+        transaction.on_commit(partial(pullers.wake, run), robust=True)

@@ -13,8 +13,10 @@ from datasets import pulse
 from datasets.models import Activity, Project, User
 from generation.adapters import keyring
 from generation.models import Endpoint, EndpointKey
+from generation.services import pullers
 from generation.services.endpoints import save_endpoint
 from tests.api_program import Program, refusal
+from tests.generation.runs import launched
 
 ClientOf = Callable[[User], Client]
 FIRST, SECOND = "sk-first-0123456789-aaaa", "sk-second-0123456789-bbbb"
@@ -200,6 +202,19 @@ def test_workers_are_told_of_every_change(
     with django_capture_on_commit_callbacks(execute=True):
         assert client_of(owner).post(address, {"key": SECOND, "on": "1"}).status_code == 302
     assert pulse.board().get(name) not in (None, before)
+
+
+@pytest.mark.parametrize("action", ["key-add", "key-save"])
+def test_a_run_that_rests_until_its_keys_may_make_calls_again_goes_on_when_they_are_changed(
+    first: EndpointKey, owner: User, client_of: ClientOf, django_capture_on_commit_callbacks: Callable, action: str
+) -> None:
+    run = launched(first.endpoint.project, endpoint=first.endpoint)
+    pullers.rest(run.pk, 3600, "Every call of the day has been made.")
+    assert pullers.rests(run.pk)
+    address = at(first.endpoint.project, first.endpoint, action, *([] if action == "key-add" else [first.pk]))
+    with django_capture_on_commit_callbacks(execute=True):
+        assert client_of(owner).post(address, {"key": SECOND}).status_code == 302
+    assert not pullers.rests(run.pk)
 
 
 def test_workers_are_told_of_a_key_that_an_administrator_deletes(

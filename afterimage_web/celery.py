@@ -7,6 +7,7 @@ import os
 from celery import Celery, platforms, signals
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "afterimage_web.settings")
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")  # a worker serves no page, and Django's checks import all of them
 
 app = Celery("afterimage_web")
 app.config_from_object("django.conf:settings", namespace="CELERY")

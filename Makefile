@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+KILLERS := tests/faults/test_lost_services.py
 BENCHES := throughput improving memory ingest lists report metrics
 
 # uv must use the Python that is there, not fetch one.
@@ -24,10 +25,10 @@ up: setup
 
 setup: $(VENV)/.runtime
 
-# What kills servers has them to itself.
+# Three processes keep two cores busy: many tests wait. What kills servers has them to itself.
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest -n 2 --ignore tests/faults $(ARGS)
-	$(BIN)/python -m pytest tests/faults $(ARGS)
+	$(BIN)/python -m pytest -n 3 --ignore $(KILLERS) $(ARGS)
+	$(BIN)/python -m pytest $(KILLERS) $(ARGS)
 
 check: export AFTERIMAGE_DATA = $(VENV)/check
 check: $(VENV)/.dev

@@ -8,6 +8,8 @@ import django
 import pytest
 from django.conf import settings
 from django.db import connection
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import services
 
@@ -24,6 +26,22 @@ with (
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the slow ones are slow on purpose
 
 pytest_plugins = ["tests.actors", "tests.fixtures_model_server", "tests.fixtures_foreign_qdrant"]
+
+
+class Scheduling(LoadScopeScheduling):
+    """For pytest-xdist: tests of faults stay together by file, since those of a file share a worker, and begin first."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return nodeid.split("::")[0] if nodeid.startswith("tests/faults/") else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return Scheduling(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that no process of pytest-xdist is left with it when the others have ended."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")

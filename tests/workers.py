@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ from django.conf import settings
 from django.db import connection
 from psycopg.conninfo import make_conninfo
 
-from datasets import pulse
+from afterimage_web.celery import app
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -49,17 +50,14 @@ class Worker:
         command += ["-n", f"{name}@%h", "--without-gossip", "--without-mingle", "-l", "WARNING"]
         schedule = Path(settings.DATA_DIR) / f"beat-{name}-{os.getpid()}"
         command += ["-B", "-s", str(schedule)] if beat else []
-        for queue in queues.split(","):
-            pulse.board().delete(f"pulse:{queue}")
         self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | addresses(), start_new_session=True)
-        self._await(queues.split(","))
+        self._await(f"{name}@{socket.gethostname()}")
 
-    def _await(self, queues: list[str]) -> None:
+    def _await(self, node: str) -> None:
         deadline = time.monotonic() + 60
-        while not all(pulse.listens(queue) for queue in queues):
+        while not app.control.ping(destination=[node], timeout=0.3):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("The worker did not start.")
-            time.sleep(0.1)
 
     @property
     def processes(self) -> list[psutil.Process]:
@@ -92,8 +90,9 @@ class Worker:
 
 @contextlib.contextmanager
 def working(**options: object) -> Iterator[Worker]:
+    """A worker that is killed in the end: to ask it to stop takes seconds, and is a test of its own."""
     worker = Worker(**options)
     try:
         yield worker
     finally:
-        worker.stop()
+        worker.kill()

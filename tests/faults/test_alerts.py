@@ -32,6 +32,7 @@ def test_what_beat_calls_for_is_there() -> None:
     assert {entry["task"] for entry in settings.CELERY_BEAT_SCHEDULE.values()} <= set(current_app.tasks)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("private_webhooks")
 def test_an_alert_that_a_killed_worker_was_about_to_tell_is_told_by_the_next(

@@ -51,7 +51,7 @@ def land_proposals(
 @transaction.atomic
 def land_metered(*, improvement: Improvement, metered: Sequence[Metered]) -> None:
     """Write what was embedded and came with no landing, unless the improvement has been deleted."""
-    if metered and Improvement.objects.select_for_update().filter(pk=improvement.pk).exists():
+    if metered and Improvement.objects.select_for_update(no_key=True).filter(pk=improvement.pk).exists():
         _write_calls(improvement, lines(metered, project=improvement.project_id), Landed())
 
 

@@ -60,7 +60,7 @@ def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing], metered: Sequ
 @transaction.atomic
 def land_metered(*, run: Run, frozen: Frozen, metered: Sequence[Metered]) -> None:
     """Write what was embedded and came with no landing, unless the run has been deleted."""
-    if metered and Run.objects.select_for_update().filter(pk=run.pk).exists():
+    if metered and Run.objects.select_for_update(no_key=True).filter(pk=run.pk).exists():
         _write_calls(run, lines(metered, project=run.project_id, run=run.pk, frozen=frozen.embedders), Landed())
 
 

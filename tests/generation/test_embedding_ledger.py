@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connection, connections, transaction
 from django.db.models import Sum
 from django.test import Client
 from django.urls import reverse
@@ -70,6 +71,18 @@ def asking(project: Project, server: Endpoint, corpus: Corpus, **changes: Any) -
 
 def lines(**of: Any) -> list[Call]:
     return list(Call.objects.filter(operation="embedding", **of).order_by("pk"))
+
+
+def worker_at(run: Run) -> threading.Thread:
+    """One that is not started yet."""
+
+    def pull() -> None:
+        try:
+            pulling.pull(run_id=run.pk)
+        finally:
+            connections.close_all()
+
+    return threading.Thread(target=pull)
 
 
 def requests(server: RunningModelServer) -> int:
@@ -140,7 +153,7 @@ def test_what_was_embedded_for_dialogs_that_came_to_nothing_is_paid_for_all_the_
     run = asking(project, server, corpus, conversations=2, max_turns=1)
     slow = {"kind": "slow", "path": "/v1/chat/completions", "delay": 1.5}
     model_server.control(faults=[slow])
-    worker = threading.Thread(target=pulling.pull, kwargs={"run_id": run.pk})
+    worker = worker_at(run)
     worker.start()
     while requests(model_server) < 3 and worker.is_alive():
         time.sleep(0.05)
@@ -149,6 +162,37 @@ def test_what_was_embedded_for_dialogs_that_came_to_nothing_is_paid_for_all_the_
     run.refresh_from_db()
     assert run.slots_done == 0
     assert len(lines(run=run)) == requests(model_server) == 3
+    assert_adds_up(run)
+
+
+def test_a_landing_that_is_rolled_back_loses_no_line_and_writes_none_twice(
+    project: Project,
+    server: Endpoint,
+    corpus: Corpus,
+    model_server: RunningModelServer,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Somebody holds the ledger for a while, and the database does not wait for them as long."""
+    run = asking(project, server, corpus, conversations=4, max_turns=2)
+    name = connection.settings_dict["NAME"]
+    with connection.cursor() as cursor:
+        cursor.execute(f'ALTER DATABASE "{name}" SET lock_timeout = 300')
+    try:
+        worker = worker_at(run)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("LOCK TABLE generation_call IN EXCLUSIVE MODE")
+            worker.start()
+            ends = time.monotonic() + 10
+            while "lock timeout" not in caplog.text and time.monotonic() < ends:
+                time.sleep(0.05)
+        worker.join(30)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f'ALTER DATABASE "{name}" RESET lock_timeout')
+    assert "lock timeout" in caplog.text
+    run = pulled(run)
+    assert (run.state, run.slots_done) == ("done", 4)
+    assert len(lines(run=run)) == requests(model_server) > 4
     assert_adds_up(run)
 
 
@@ -195,18 +239,9 @@ def test_an_endpoint_that_a_run_embeds_by_cannot_be_deleted_under_it(
 # -- waiting ----------------------------------------------------------------------------------------------------------
 
 
-def trouble_while_pulled(run: Run) -> tuple[Run, set[str]]:
-    """What the run's page says while a worker is at it."""
-    worker = threading.Thread(target=pulling.pull, kwargs={"run_id": run.pk})
-    worker.start()
-    heard = set()
-    while worker.is_alive():
-        heard.add(pullers.trouble_of(run.pk))
-        time.sleep(0.05)
-    run.refresh_from_db()
-    return run, heard - {""}
-
-
+@pytest.mark.parametrize(
+    "searched", [False, True], ids=["while the index is checked", "while questions are searched with"]
+)
 def test_an_embedding_server_that_wants_a_pause_is_told_on_the_runs_page(
     project: Project,
     server: Endpoint,
@@ -214,16 +249,24 @@ def test_an_embedding_server_that_wants_a_pause_is_told_on_the_runs_page(
     owner: User,
     client_of: ClientOf,
     model_server: RunningModelServer,
+    searched: bool,
 ) -> None:
-    run = asking(project, server, corpus, conversations=2, max_turns=1)
+    page = reverse("generation:run-detail", args=[project.slug, asking(project, server, corpus, max_turns=1).pk])
+    client, run, seen = client_of(owner), Run.objects.get(), False
     busy = {"kind": "status", "status": 429, "path": "/v1/embeddings", "retry_after": 1, "message": "Vectors later."}
-    model_server.control(faults=[busy | {"count": 2}])
-    run, heard = trouble_while_pulled(run)
-    assert run.slots_done == 2
-    assert any("Vectors later." in one for one in heard)
-    assert any(row.tries > 1 for row in lines(run=run))
-    page = client_of(owner).get(reverse("generation:run-detail", args=[project.slug, run.pk]))
-    assert page.status_code == 200
+    faults = [busy | {"count": 3}]
+    model_server.control(latency=0.5, faults=[] if searched else faults)
+    worker = worker_at(run)
+    worker.start()
+    while worker.is_alive():
+        if searched and requests(model_server) == 1:
+            model_server.control(latency=0, faults=faults)
+        seen = seen or "Vectors later." in client.get(page).content.decode()
+        time.sleep(0.05)
+    run.refresh_from_db()
+    assert seen
+    assert run.slots_done == 3
+    assert max(row.tries for row in lines(run=run)) > 1
 
 
 def test_a_run_rests_while_the_embedding_models_keys_have_no_calls_left(

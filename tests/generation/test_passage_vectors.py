@@ -193,6 +193,18 @@ def test_a_search_that_does_not_fit_any_more_is_mended_by_reading_again(
     assert found(corpus)
 
 
+def test_vectors_of_two_models_that_were_kept_at_the_same_moment_are_not_mixed(
+    corpus: Corpus, model_server: RunningModelServer
+) -> None:
+    read_to_the_end(add(corpus, "cows.csv", table(5)))
+    row = PassageVector.objects.latest("pk")
+    row.vector = bytes(4 * 32)
+    row.save()
+    assert len(read_again(corpus, model_server)) == 5
+    assert {len(bytes(row.vector)) for row in PassageVector.objects.all()} == {4 * 64}
+    assert found(corpus)
+
+
 # -- how long they stay -----------------------------------------------------------------------------------------------
 
 

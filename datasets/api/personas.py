@@ -179,10 +179,10 @@ def import_from_text(request: ApiRequest, project: str, body: ImportIn) -> Perso
     return begun
 
 
-@router.get(PERSONAS + "/import/{int:number}", response=ImportOut)
-def get_persona_import(request: ApiRequest, project: str, number: int) -> PersonaImport:
+@router.get(PERSONAS + "/import/{int:persona_import}", response=ImportOut)
+def get_persona_import(request: ApiRequest, project: str, persona_import: int) -> PersonaImport:
     """How far an import is, and what came of it."""
-    return get_object_or_404(project_for(request.auth, project).persona_imports.defer("text"), pk=number)
+    return get_object_or_404(project_for(request.auth, project).persona_imports.defer("text"), pk=persona_import)
 
 
 @router.get(PERSONAS + "/export", response={200: None})

@@ -17,6 +17,7 @@ from datasets.services.criteria import save_criterion
 from datasets.services.exports import Options, start_export, write_export
 from datasets.services.imports import store_import
 from datasets.services.personas import save_persona
+from datasets.services.personas_import import start_import
 from datasets.services.reports import make_report, start_report
 from datasets.services.tools import save_tool
 from generation.engine.recipe import Recipe
@@ -86,6 +87,7 @@ class World:
             "step": "cancel",
             "tool": save_tool(project=project, name="weather", description="", parameters={}, actor=owner).pk,
             "number": store_import(project=project, file=talk(), actor=owner).pk,
+            "persona_import": start_import(project=project, text="- description: Asks.", author=owner).pk,
             "criterion": save_criterion(project=project, **TONE, weight=1, needs_passages=False).pk,
             "report": self._report(project, owner).pk,
             "rule": (rule := rules_of(project)[0]).pk,

@@ -122,7 +122,7 @@ def launch(project: Project, corpus: Corpus, owner: User) -> Run:
     )
     with transaction.atomic():
         run = runs.start_run(project=project, spec=spec, user=owner, name="First run, by the offline model")
-        transaction.on_commit(partial(call_for_workers, run.pk, spec.concurrency))
+        transaction.on_commit(partial(call_for_workers, run))
     return run
 
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from celery import shared_task
 
-from .models import Improvement, PassageVector, Run
+from .models import Improvement, PassageVector, PersonaGrowth, Run
 from .services import (
     alert_delivery,
     alerts,
     claims,
-    improvement_claims,
     improvement_desk,
-    persona_claims,
+    persona_desk,
     persona_growths,
-    persona_work,
     pullers,
     pulling,
     sinks,
@@ -23,20 +21,17 @@ from .services import (
 
 @shared_task
 def tick() -> None:
-    """Beat's heartbeat: open what dead workers held, and call for workers where a run has too few."""
+    """Beat's heartbeat: open what dead workers held, and call for workers where work has too few."""
     claims.reopen_lost_claims()
     for run in Run.objects.filter(state=Run.State.RUNNING).order_by("pk"):
-        call_for_workers(run.pk, run.spec["concurrency"])
+        call_for_workers(run)
     for run_id in sinks.runs_waiting():
         deliver.apply_async([run_id], expires=6)
     trials.fail_forgotten_trials()
-    persona_claims.reopen_lost_claims()
-    for growth_id in persona_growths.with_work():
-        if not persona_work.is_attended(growth_id):
-            grow_personas.apply_async([growth_id], expires=6)
-    improvement_claims.reopen_lost_claims()
+    for growth in PersonaGrowth.objects.filter(state=PersonaGrowth.State.RUNNING).order_by("pk"):
+        call_to_grow(growth)
     for improvement in Improvement.objects.filter(state=Improvement.State.RUNNING).order_by("pk"):
-        call_to_improve(improvement.pk)
+        call_to_improve(improvement)
     if alert_delivery.is_due():
         deliver_alerts.apply_async(expires=6)
 
@@ -59,12 +54,12 @@ def deliver_alerts() -> None:
     alert_delivery.deliver()
 
 
-def call_for_workers(run_id: int, concurrency: int) -> None:
+def call_for_workers(run: Run) -> None:
     """One hint for each worker process that the run lacks. Hints expire: the next tick makes new ones."""
-    if not pulling.has_work(run_id=run_id):
+    if not pulling.has_work(run_id=run.pk):
         return
-    for _ in range(pullers.pullers_wanted(concurrency) - pullers.pullers_of(run_id)):
-        pull_run.apply_async([run_id], expires=6)
+    for _ in range(pullers.pullers_wanted(run.spec["concurrency"]) - pullers.pullers_of(run)):
+        pull_run.apply_async([run.pk], expires=6)
 
 
 @shared_task
@@ -85,17 +80,22 @@ def run_trial(trial_id: int) -> None:
     trials.carry_out(trial_id=trial_id)
 
 
+def call_to_grow(growth: PersonaGrowth) -> None:
+    """A hint for a worker, where nobody is at a growth that has something left to do."""
+    if persona_growths.has_work(growth_id=growth.pk) and not pullers.pullers_of(growth):
+        grow_personas.apply_async([growth.pk], expires=6)
+
+
 @shared_task
 def grow_personas(growth_id: int) -> None:
-    """A slice of growing personas; whatever is left goes behind the other work of the queue."""
-    if persona_work.grow(growth_id=growth_id):
-        grow_personas.apply_async([growth_id], expires=60)
+    """A slice of growing personas; the next tick sees to what is left."""
+    persona_desk.pull(growth_id=growth_id)
 
 
-def call_to_improve(improvement_id: int) -> None:
+def call_to_improve(improvement: Improvement) -> None:
     """A hint for a worker, where nobody is at an improvement that has something left to do."""
-    if improvement_desk.has_work(improvement_id=improvement_id) and not improvement_desk.is_attended(improvement_id):
-        improve.apply_async([improvement_id], expires=6)
+    if improvement_desk.has_work(improvement_id=improvement.pk) and not pullers.pullers_of(improvement):
+        improve.apply_async([improvement.pk], expires=6)
 
 
 @shared_task

@@ -26,7 +26,7 @@ from generation.engine.recipe import Recipe
 from generation.models import Endpoint, PersonaGrowth, Run
 from generation.services import afterimage_runs as rows
 from generation.services import afterimage_yaml as afterimage
-from generation.services import persona_growths, persona_work
+from generation.services import persona_desk, persona_growths
 from generation.services.afterimage_config import Config, Export, Preference
 from generation.services.afterimage_yaml import Wrong
 
@@ -263,6 +263,6 @@ class ConfigJob:
 def _grow(growth: PersonaGrowth) -> None:
     """In this process, until it has ended: what failed for a passing reason is tried again only after a while."""
     while growth.is_active:
-        if not persona_work.grow(growth_id=growth.pk):
-            time.sleep(0.2)
+        persona_desk.pull(growth_id=growth.pk)
+        time.sleep(0.2)
         growth.refresh_from_db()

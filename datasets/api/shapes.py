@@ -17,6 +17,7 @@ from datasets.models import User
 from datasets.text import clean, clean_json
 
 Item = TypeVar("Item")
+Given = TypeVar("Given")
 
 PROJECT = "/projects/{slug:project}"
 
@@ -68,6 +69,6 @@ def page_of(rows: QuerySet, place: Place, *, newest_first: bool = False) -> dict
     return {"items": page.rows, "next": page.after}
 
 
-def enqueue(send: Callable[[int], object], pk: int) -> None:
+def enqueue(send: Callable[[Given], object], given: Given) -> None:
     """Have a worker begin at once. Should the queue not answer, the next tick finds the row all the same."""
-    transaction.on_commit(partial(send, pk), robust=True)
+    transaction.on_commit(partial(send, given), robust=True)

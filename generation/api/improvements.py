@@ -130,7 +130,7 @@ def start_improvement(request: ApiRequest, project: str, body: ImproveIn) -> Imp
     improvement = improvements.start_improvement(
         project=row, selection=body.selection, wanted=body.how, user=request.auth
     )
-    enqueue(call_to_improve, improvement.pk)
+    enqueue(call_to_improve, improvement)
     return improvement
 
 
@@ -192,7 +192,7 @@ def steer_improvement(
         return row
     ACTIONS[change](improvement=row, user=request.auth)
     if row.is_active:
-        enqueue(call_to_improve, row.pk)
+        enqueue(call_to_improve, row)
     return row
 
 

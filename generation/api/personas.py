@@ -16,7 +16,7 @@ from generation.models import PersonaGrowth
 from generation.services import persona_growths
 from generation.services.persona_growths import Estimate, Order
 from generation.services.persona_progress import Progress, progress_of
-from generation.tasks import grow_personas
+from generation.tasks import call_to_grow
 
 router = Router(tags=["Personas"])
 
@@ -122,7 +122,7 @@ def grow_personas_from_documents(request: ApiRequest, project: str, body: Growth
     """
     row = project_for(request.auth, project, Role.CURATOR)
     growth = persona_growths.start_growth(project=row, order=_order(row, body), user=request.auth)
-    enqueue(grow_personas.delay, growth.pk)
+    enqueue(call_to_grow, growth)
     return growth
 
 
@@ -150,5 +150,5 @@ def steer_persona_growth(
     row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).persona_growths, pk=growth)
     ACTIONS[step](growth=row, user=request.auth)
     if row.is_active:
-        enqueue(grow_personas.delay, row.pk)
+        enqueue(call_to_grow, row)
     return row

@@ -147,7 +147,7 @@ def launch_run(request: ApiRequest, project: str, body: Launch) -> Run:
     """Launch a recipe: its ids are rows of this project. Needs the role of curator."""
     row = project_for(request.auth, project, Role.CURATOR)
     run = runs.start_run(project=row, spec=body.recipe, user=request.auth, name=body.name)
-    _call_for_workers(run)
+    enqueue(call_for_workers, run)
     return run
 
 
@@ -174,9 +174,5 @@ def steer_run(
     row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).runs, pk=run)
     ACTIONS[action](run=row, user=request.auth)
     if row.is_active:
-        _call_for_workers(row)
+        enqueue(call_for_workers, row)
     return row
-
-
-def _call_for_workers(run: Run) -> None:
-    enqueue(lambda pk: call_for_workers(pk, run.spec["concurrency"]), run.pk)

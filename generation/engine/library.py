@@ -91,8 +91,8 @@ async def run(maker: Maker, wanted: Iterable[Brief], sink: Sink, *, concurrency:
     What was made, what failed and why are in the tally; an error that only a person can mend ends the run, as `fatal`.
     """
 
-    async def produce(job: Job) -> Made | Failed:
-        return await maker.make(job.brief)
+    async def produce(job: Job[Brief]) -> Made | Failed:
+        return await maker.make(job.work)
 
     return await Runner(_List(wanted, sink, concurrency), produce).run()
 
@@ -102,12 +102,12 @@ class _List:
 
     def __init__(self, wanted: Iterable[Brief], sink: Sink, concurrency: int) -> None:
         self._waiting = iter(wanted)
-        self._returned: deque[Job] = deque()
+        self._returned: deque[Job[Brief]] = deque()
         self._number = 0
         self._sink = sink
         self._concurrency = concurrency
 
-    async def claim(self, limit: int) -> Sequence[Job]:
+    async def claim(self, limit: int) -> Sequence[Job[Brief]]:
         jobs = [self._returned.popleft() for _ in range(min(limit, len(self._returned)))]
         fresh = islice(self._waiting, limit - len(jobs))
         for brief in fresh:
@@ -115,10 +115,10 @@ class _List:
             self._number += 1
         return jobs
 
-    async def land(self, landings: Sequence[Landing]) -> None:
+    async def land(self, landings: Sequence[Landing[Brief, Made]]) -> None:
         made = [(landing.job, landing.outcome) for landing in landings if isinstance(landing.outcome, Made)]
         kept = [
-            Kept(str(job.slot), outcome.dialog, outcome.verdict.overall if outcome.verdict else None)
+            Kept(str(job.key), outcome.dialog, outcome.verdict.overall if outcome.verdict else None)
             for job, outcome in made
         ]
         if kept:
@@ -127,7 +127,7 @@ class _List:
     async def orders(self) -> Orders:
         return Orders("go", self._concurrency)
 
-    async def release(self, jobs: Sequence[Job]) -> None:
+    async def release(self, jobs: Sequence[Job[Brief]]) -> None:
         self._returned.extend(jobs)
 
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from datasets.schema import Dialog, Message, Operation, Role, Score, Source, Step, ToolSpec
 
 ModelRole = Literal["instruction", "correspondent", "respondent", "judge"]
 Reply = TypeVar("Reply")
+Work = TypeVar("Work")
+Product = TypeVar("Product")
 
 
 # -- models ---------------------------------------------------------------------------------------------------------
@@ -314,18 +316,21 @@ Outcome = Made | Failed
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
-    """One claimed slot. `token` proves that the claim still holds when the outcome lands."""
+class Job(Generic[Work]):
+    """One claimed piece of work, such as the brief of a dialog. `token` proves that the claim still holds when its outcome
+    lands."""
 
-    slot: int
+    key: int
     token: str
-    brief: Brief
+    work: Work
 
 
 @dataclass(frozen=True, slots=True)
-class Landing:
-    job: Job
-    outcome: Outcome
+class Landing(Generic[Work, Product]):
+    """What came of a job."""
+
+    job: Job[Work]
+    outcome: Product | Failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,14 +342,14 @@ class Orders:
     """How many dialogs this runner may have in flight."""
 
 
-class Desk(Protocol):
+class Desk(Protocol[Work, Product]):
     """Where a runner gets its work and brings its results: rows of a database, or a list in memory."""
 
-    async def claim(self, limit: int) -> Sequence[Job]:
+    async def claim(self, limit: int) -> Sequence[Job[Work]]:
         """Up to `limit` jobs; none means that there is nothing to claim now."""
         ...
 
-    async def land(self, landings: Sequence[Landing]) -> None:
+    async def land(self, landings: Sequence[Landing[Work, Product]]) -> None:
         """Commit outcomes, all or none. Those whose claim no longer holds are dropped."""
         ...
 
@@ -352,7 +357,7 @@ class Desk(Protocol):
         """Asked about twice a second. Also renews the claims of jobs in flight."""
         ...
 
-    async def release(self, jobs: Sequence[Job]) -> None:
+    async def release(self, jobs: Sequence[Job[Work]]) -> None:
         """Give unfinished jobs back, to be claimed again."""
         ...
 
@@ -381,7 +386,8 @@ class Maker(Protocol):
     async def make(self, brief: Brief) -> Outcome: ...
 
 
-Produce = Callable[[Job], Awaitable[Outcome]]
+Produce = Callable[[Job[Work]], Awaitable[Product | Failed]]
+"""What makes a job's outcome."""
 
 
 @dataclass(slots=True)

@@ -1,4 +1,4 @@
-"""Many dialogs: keeps as many in flight as its desk orders, and lands each outcome soon after it is there.
+"""Many jobs, such as dialogs: keeps as many in flight as its desk orders, and lands each outcome soon after it is there.
 
 One loop decides; all else tells it that there is news. Dialogs, claims, landings and orders run beside each other, so
 that none waits for another: the next dialog starts from a small stock of claimed jobs as soon as one ends, and what ends
@@ -11,11 +11,12 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .dialog import failure
-from .protocols import Desk, Failed, Job, Landing, Orders, Outcome, Produce, Tally
+from .protocols import Desk, Failed, Job, Landing, Orders, Produce, Product, Tally, Work
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -28,30 +29,32 @@ class Pace:
     slice: float | None = None
     """How long dialogs are started before the runner finishes what is in flight and ends; None is without end."""
     orders: float = 0.5
-    """Between two looks at the desk's orders."""
+    """Between two looks at the desk's orders, unless something fails."""
     landing: float = 0.1
     """At least this from the start of one landing to the next, so that outcomes gather when there are many."""
     patience: tuple[float, ...] = (0.1, 0.5, 2.0)
     """Pauses after failures of the desk before each further try; then the error ends the runner."""
 
 
-class Runner:
+class Runner(Generic[Work, Product]):
     """Runs the jobs of `desk` through `produce` until there are none, or its orders, its time or an error end it.
 
     Whatever the end, `run` leaves nothing behind: every outcome has been landed or its landing has raised, every job
     without an outcome has been released, no task is left running. A runner runs once.
     """
 
-    def __init__(self, desk: Desk, produce: Produce, pace: Pace | None = None) -> None:
+    def __init__(self, desk: Desk[Work, Product], produce: Produce[Work, Product], pace: Pace | None = None) -> None:
         self._desk = desk
         self._produce = produce
         self._pace = pace or Pace()
         self._ends: float | None = None
         self._news = asyncio.Event()
+        self._doubt = asyncio.Event()
+        """Something failed, so that there may be a reason to stop."""
         self._orders = Orders()
-        self._stock: deque[Job] = deque()
-        self._dialogs: dict[asyncio.Task[Outcome], Job] = {}
-        self._dropped: list[Job] = []
+        self._stock: deque[Job[Work]] = deque()
+        self._dialogs: dict[asyncio.Task[Product | Failed], Job[Work]] = {}
+        self._dropped: list[Job[Work]] = []
         self._outbox = _Outbox(self._land, self._pace.landing, self._spawn)
         self._claim: asyncio.Task[None] | None = None
         self._dry_since = -1
@@ -127,14 +130,14 @@ class Runner:
 
     # -- what runs beside it ------------------------------------------------------------------------------------------
 
-    async def _make(self, job: Job) -> Outcome:
+    async def _make(self, job: Job[Work]) -> Product | Failed:
         """One dialog. An error that gets this far fails its slot only."""
         try:
             return await self._produce(job)
         except Exception as error:
             return failure(error)
 
-    def _on_ended(self, dialog: asyncio.Task[Outcome]) -> None:
+    def _on_ended(self, dialog: asyncio.Task[Product | Failed]) -> None:
         job = self._dialogs.pop(dialog)
         self._news.set()
         if dialog.cancelled() and dialog.cancelling():
@@ -154,12 +157,17 @@ class Runner:
         self._stock.extend(jobs)
         self._dry_since = -1 if jobs else landed
 
-    async def _land(self, landings: Sequence[Landing]) -> None:
+    async def _land(self, landings: Sequence[Landing[Work, Product]]) -> None:
         await self._insist(lambda: self._desk.land(landings))
+        if any(isinstance(landing.outcome, Failed) for landing in landings):
+            self._doubt.set()
 
     async def _watch_orders(self) -> None:
         while True:
-            await asyncio.sleep(self._pace.orders)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._pace.orders):
+                    await self._doubt.wait()
+            self._doubt.clear()
             self._orders = await self._insist(self._desk.orders)
             self._dry_since = -1
             self._news.set()
@@ -202,12 +210,12 @@ class Runner:
                 await self._insist(lambda: self._desk.release(jobs))
 
 
-class _Outbox:
+class _Outbox(Generic[Work, Product]):
     """Outcomes on their way to the desk, one group at a time."""
 
     def __init__(
         self,
-        land: Callable[[Sequence[Landing]], Awaitable[None]],
+        land: Callable[[Sequence[Landing[Work, Product]]], Awaitable[None]],
         pause: float,
         spawn: Callable[[Coroutine[Any, Any, None]], asyncio.Task[None]],
     ) -> None:
@@ -216,8 +224,8 @@ class _Outbox:
         self._land = land
         self._pause = pause
         self._spawn = spawn
-        self._waiting: list[Landing] = []
-        self._landing: list[Landing] = []
+        self._waiting: list[Landing[Work, Product]] = []
+        self._landing: list[Landing[Work, Product]] = []
         self._task: asyncio.Task[None] | None = None
         self._next = 0.0
 
@@ -226,7 +234,7 @@ class _Outbox:
         """Outcomes that are not committed yet."""
         return len(self._waiting) + len(self._landing)
 
-    def put(self, landing: Landing) -> None:
+    def put(self, landing: Landing[Work, Product]) -> None:
         self._waiting.append(landing)
         if not self._task:
             self._task = self._spawn(self._empty())
@@ -236,8 +244,8 @@ class _Outbox:
         if self._task:
             await asyncio.wait([self._task])
         if self.size:
-            slots = sorted(landing.job.slot for landing in [*self._landing, *self._waiting])
-            log.error("%s outcomes could not be committed, of slots %s", self.size, slots)
+            keys = sorted(landing.job.key for landing in [*self._landing, *self._waiting])
+            log.error("%s outcomes could not be committed, of jobs %s", self.size, keys)
         if self._task:
             self._task.result()
 
@@ -252,7 +260,7 @@ class _Outbox:
             self._landing = []
         self._task = None
 
-    def _count(self, group: Sequence[Landing]) -> None:
+    def _count(self, group: Sequence[Landing[Work, Product]]) -> None:
         self.landed += len(group)
         for outcome in (landing.outcome for landing in group):
             if isinstance(outcome, Failed):

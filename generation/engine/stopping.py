@@ -67,6 +67,8 @@ class FailureRules:
     """Share of failures in the window, from 0 to 1, at which to stop."""
     alike: int = 10
     """Consecutive failures with one and the same error at which to stop."""
+    what: str = "conversations"
+    """In words, what fails."""
 
     def reason(self, outcomes: Iterable[str | None]) -> str | None:
         """The reason to stop, or None."""
@@ -78,7 +80,7 @@ class FailureRules:
         if len(outcomes) < self.least or failed < self.rate * len(outcomes):
             return None
         last = next(error for error in reversed(outcomes) if error is not None)
-        return f"{failed} of the last {len(outcomes)} conversations failed. The latest error: {last}"
+        return f"{failed} of the last {len(outcomes)} {self.what} failed. The latest error: {last}"
 
     def _all_alike(self, outcomes: Sequence[str | None]) -> str | None:
         if not outcomes or outcomes[-1] is None:
@@ -86,7 +88,7 @@ class FailureRules:
         last = outcomes[-1]
         kinds = [None if error is None else same_kind(error) for error in reversed(outcomes)]
         streak = next((n for n, kind in enumerate(kinds) if kind != kinds[0]), len(kinds))
-        return f"{streak} conversations in a row failed with the same error: {last}" if streak >= self.alike else None
+        return f"{streak} {self.what} in a row failed with the same error: {last}" if streak >= self.alike else None
 
 
 def same_kind(error: str) -> str:

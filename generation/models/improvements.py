@@ -9,7 +9,7 @@ from django.db.models import F, Q
 
 from datasets.models import Conversation, Project, Status, User, Version
 
-from .work import Costed, Leased
+from .work import Costed, Leased, LeasedQuerySet
 
 
 class Improvement(Costed):
@@ -53,16 +53,12 @@ class Improvement(Costed):
         return f"Improvement {self.pk}"
 
     @property
-    def is_active(self) -> bool:
-        return self.state == self.State.RUNNING
-
-    @property
     def left(self) -> int:
         """Conversations without a proposal and without a failure."""
         return self.total - self.made - self.failed
 
 
-class ImprovementItemQuerySet(models.QuerySet["ImprovementItem"]):
+class ImprovementItemQuerySet(LeasedQuerySet["ImprovementItem"]):
     def undecided(self) -> Self:
         return self.filter(state=ImprovementItem.State.PROPOSED)
 
@@ -77,6 +73,8 @@ class ImprovementItemQuerySet(models.QuerySet["ImprovementItem"]):
 
 class ImprovementItem(Leased):
     """One conversation of an improvement. `base` is the version that its proposal was made from."""
+
+    doing = "improving this conversation"
 
     class State(models.TextChoices):
         PENDING = "pending", "Waiting"
@@ -94,7 +92,6 @@ class ImprovementItem(Leased):
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     before = models.FloatField(null=True, help_text="The judge's overall score of the base, 0 to 1.")
     after = models.FloatField(null=True, help_text="The judge's overall score of the proposal.")
-    not_before = models.DateTimeField(null=True, help_text="One that failed for a passing reason waits until then.")
     previous = models.CharField(max_length=10, choices=Status, blank=True, help_text="Its status before accepting.")
     decided_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     decided = models.DateTimeField(null=True)

@@ -9,7 +9,7 @@ from django.db import models
 from datasets.models import Corpus, Document, Persona, Project, User
 
 from .endpoints import Endpoint
-from .work import Costed, Leased
+from .work import Costed, Leased, LeasedQuerySet
 
 
 class PersonaGrowth(Costed):
@@ -53,16 +53,14 @@ class PersonaGrowth(Costed):
     def __str__(self) -> str:
         return f"Personas from {self.corpus_name}"
 
-    @property
-    def is_active(self) -> bool:
-        return self.state == self.State.RUNNING
-
     def price_of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         return (self.prompt_price * prompt_tokens + self.completion_price * completion_tokens) / 1_000_000
 
 
 class PersonaBranch(Leased):
     """One step of a growth: five personas from a document, or five more from one of its personas."""
+
+    doing = "writing these personas"
 
     class State(models.TextChoices):
         PENDING = "pending", "Waiting"
@@ -76,7 +74,8 @@ class PersonaBranch(Leased):
     persona = models.ForeignKey(Persona, models.CASCADE, null=True, related_name="+")
     depth = models.PositiveSmallIntegerField(default=0, help_text="The layer of the personas that it makes.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    not_before = models.DateTimeField(null=True, help_text="One that failed for a passing reason waits until then.")
+
+    objects = LeasedQuerySet["PersonaBranch"].as_manager()
 
     class Meta:
         ordering = ["depth", "pk"]

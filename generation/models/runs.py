@@ -11,7 +11,7 @@ from django.db import models
 from datasets.models import Batch, Conversation, Corpus, Persona, PersonaVersion, Project, User
 
 from .endpoints import Endpoint
-from .work import Costed, Leased
+from .work import Costed, Leased, LeasedQuerySet
 
 
 class Recipe(models.Model):
@@ -84,10 +84,6 @@ class Run(Costed):
         return self.name
 
     @property
-    def is_active(self) -> bool:
-        return self.state == self.State.RUNNING
-
-    @property
     def slots_open(self) -> int:
         """Slots that are neither done nor failed."""
         return self.slots_total - self.slots_done - self.slots_failed
@@ -95,6 +91,8 @@ class Run(Costed):
 
 class Slot(Leased):
     """One promised conversation of a run: exactly N slots, N results."""
+
+    doing = "making this conversation"
 
     class State(models.TextChoices):
         PENDING = "pending", "Waiting"
@@ -122,10 +120,11 @@ class Slot(Leased):
     opening = models.TextField(blank=True, help_text="Its first question, once there is one.")
     sketch = ArrayField(models.BigIntegerField(), default=list, help_text="By which near-duplicates of it are found.")
     state = models.CharField(max_length=10, choices=State, default=State.PENDING)
-    not_before = models.DateTimeField(null=True, help_text="A slot that failed for a passing reason waits until then.")
     error_kind = models.CharField(max_length=10, blank=True)
     conversation = models.OneToOneField(Conversation, models.SET_NULL, null=True, related_name="slot")
     delivered = models.BooleanField(default=True, help_text="Whether the sinks of the recipe have the conversation.")
+
+    objects = LeasedQuerySet["Slot"].as_manager()
 
     class Meta:
         ordering = ["index"]

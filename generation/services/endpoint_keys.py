@@ -14,7 +14,7 @@ from datasets.services.activity import record_activity
 from datasets.services.errors import Refused
 from generation.adapters import keyring
 from generation.adapters.keyring import KeyUse
-from generation.models import Endpoint, EndpointKey, Run
+from generation.models import Endpoint, EndpointKey, Improvement, PersonaGrowth, Run
 from generation.secrets import Undecryptable
 
 from . import pullers
@@ -120,7 +120,8 @@ def _changed(endpoint: Endpoint, user: User, text: str) -> None:
 
 
 def _announce(endpoint: Endpoint) -> None:
-    """Workers take the keys up at once, and runs that rest because others had made their calls try again."""
+    """Workers take the keys up at once, and what rests because others had made their calls tries again."""
     keyring.announce_change(endpoint.pk)
-    for run in Run.objects.filter(project=endpoint.project_id, state=Run.State.RUNNING).values_list("pk", flat=True):
-        transaction.on_commit(partial(pullers.wake, run), robust=True)
+    for orders in (Run.objects, Improvement.objects, PersonaGrowth.objects):
+        for order in orders.filter(project=endpoint.project_id, state="running").only("pk"):
+            transaction.on_commit(partial(pullers.wake, order), robust=True)

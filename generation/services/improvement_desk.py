@@ -2,85 +2,42 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AsyncExitStack
-from typing import TypeVar
-
-from asgiref.sync import sync_to_async
-from django.db import InterfaceError, OperationalError, connections
-from django.db.models import Q
-from django.utils import timezone
-from redis import RedisError
 
 from datasets.models import Judgement, Persona
 from datasets.schema import Score
 from generation.adapters.mending import Commission, Workshop
-from generation.adapters.metering import Meter
 from generation.casts import Casts
-from generation.engine import stopping
-from generation.engine.errors import FatalError
 from generation.engine.mending import Mending, mend
-from generation.engine.protocols import Brief, Failed, Job, Landing, Orders, Outcome, PersonaSketch, Produce, Verdict
+from generation.engine.protocols import Failed, Job, Landing, Made, Outcome, PersonaSketch, Produce, Verdict
 from generation.engine.runner import Pace, Runner
-from generation.models import Improvement, ImprovementItem
+from generation.models import Call, Improvement, ImprovementItem
 from generation.secrets import Undecryptable
 
-from . import improvement_claims as claims
 from . import improvements, pullers
-from .claims import LEASE
-from .improvement_landing import land_metered, land_proposals
+from .claims import claim_items
+from .desk import Landed, RowDesk, carry_out
+from .improvement_landing import land_proposals
 
-log = logging.getLogger(__name__)
-Result = TypeVar("Result")
-RENEW_EVERY = LEASE.total_seconds() / 3
 SLICE = 20.0
 """Seconds after which a worker finishes what is in flight, so that other work of its queue has its turn."""
 
 
-def _puller_name(improvement_id: int) -> str:
-    return f"improvement-{improvement_id}"
-
-
-def is_attended(improvement_id: int) -> bool:
-    """Whether a worker is at it now."""
-    return pullers.pullers_of(_puller_name(improvement_id)) > 0
-
-
-def trouble_of(improvement_id: int) -> str:
-    """What a worker has just been refused and tries again; empty when all goes well."""
-    return pullers.trouble_of(_puller_name(improvement_id))
-
-
 def has_work(*, improvement_id: int) -> bool:
     """Whether an item can be claimed now; closes the improvement when all of them have ended."""
-    now = timezone.now()
-    open_now = Q(not_before=None) | Q(not_before__lte=now)
-    waiting = ImprovementItem.objects.filter(open_now, improvement=improvement_id, state=claims.State.PENDING)
-    if waiting.exists():
-        return True
-    improvements.finish_improvement(improvement=Improvement.objects.get(pk=improvement_id))
+    improvement = Improvement.objects.get(pk=improvement_id)
+    if ImprovementItem.objects.waiting().filter(improvement=improvement).exists():
+        return not pullers.rests(improvement)
+    improvements.finish_improvement(improvement=improvement)
     return False
 
 
 def pull(*, improvement_id: int) -> None:
     """Claim conversations and have them improved until there is nothing to claim or the improvement has ended."""
     row = Improvement.objects.filter(pk=improvement_id, state=Improvement.State.RUNNING).first()
-    if row is None or not has_work(improvement_id=improvement_id):
-        return
-    try:
-        asyncio.run(_pull(row))
-    except (Undecryptable, FatalError) as error:
-        improvements.fail_improvement(improvement=row, reason=str(error))
-    except (OperationalError, InterfaceError, RedisError):
-        raise  # it comes back by itself, and with it the next tick
-    except Exception as error:
-        log.exception("Improvement %s could not be worked on.", improvement_id)
-        reason = f"The work on this improvement broke off ({type(error).__name__}: {error})."
-        improvements.fail_improvement(improvement=row, reason=reason)
+    if row is not None and has_work(improvement_id=improvement_id):
+        carry_out(_pull(row), row, lambda reason: improvements.fail_improvement(improvement=row, reason=reason))
 
 
 async def _pull(row: Improvement) -> None:
@@ -89,114 +46,46 @@ async def _pull(row: Improvement) -> None:
     try:
         async with AsyncExitStack() as stack:
             workshop = Workshop(wanted, casts, stack, desk.puller.hear, desk.meter)
-            await Runner(desk, _producer(desk, workshop, wanted), Pace(slice=SLICE)).run()
+            await Runner(desk, _producer(workshop, wanted), Pace(slice=SLICE)).run()
     finally:
-        await sync_to_async(desk.puller.leave)()
-        try:
-            await sync_to_async(land_metered)(improvement=row, metered=desk.meter.read())
-        finally:
-            await sync_to_async(connections.close_all)()
+        await desk.leave()
 
 
-def _producer(desk: ImprovementDesk, workshop: Workshop, wanted: Mending) -> Produce:
-    async def produce(job: Job) -> Outcome:
-        work = desk.commissions[job.slot]
+def _producer(workshop: Workshop, wanted: Mending) -> Produce[Commission, Made]:
+    async def produce(job: Job[Commission]) -> Outcome:
         try:
-            maker, brief = await workshop.prepare(work)
+            maker, brief = await workshop.prepare(job.work)
         except Undecryptable as error:
             return Failed("fatal", str(error))
-        return await mend(maker, brief, work.base, work.verdict, wanted)
+        return await mend(maker, brief, job.work.base, job.work.verdict, wanted)
 
     return produce
 
 
-class ImprovementDesk:
-    """Implements `generation.engine.protocols.Desk` for one improvement and one worker process."""
+class ImprovementDesk(RowDesk[Commission, Made]):
+    pieces = ImprovementItem
 
     def __init__(self, improvement: Improvement, wanted: Mending, casts: Casts) -> None:
+        super().__init__(improvement, wanted.concurrency)
         self.improvement = improvement
-        self.commissions: dict[int, Commission] = {}
-        self.puller = pullers.Puller(_puller_name(improvement.pk))
-        self.meter = Meter()
-        self._wanted, self._casts = wanted, casts
-        self._held: dict[int, str] = {}
-        self._renewed = time.monotonic()
-        self._failures = stopping.FailureRules()
-        self._outcomes: deque[str | None] = deque(maxlen=self._failures.window)
+        self._casts = casts
 
-    async def claim(self, limit: int) -> Sequence[Job]:
-        return await self._in_thread(self._claim, limit)
+    def take(self, limit: int) -> Iterable[tuple[ImprovementItem, Commission]]:
+        for item in claim_items(improvement_id=self.improvement.pk, limit=limit):
+            yield item, commission_of(item)
 
-    async def land(self, landings: Sequence[Landing]) -> None:
-        await self._in_thread(self._land, landings)
+    def write(self, landings: Sequence[Landing[Commission, Made]], embedded: Sequence[Call]) -> Landed:
+        return land_proposals(improvement=self.improvement, casts=self._casts, landings=landings, embedded=embedded)
 
-    async def orders(self) -> Orders:
-        return await self._in_thread(self._orders)
+    def note(self, outcome: Outcome) -> None:
+        if not _is_nobodys_fault(outcome):
+            super().note(outcome)
 
-    async def release(self, jobs: Sequence[Job]) -> None:
-        await self._in_thread(self._release, jobs)
+    def fail(self, reason: str) -> None:
+        improvements.fail_improvement(improvement=self.improvement, reason=reason)
 
-    @staticmethod
-    async def _in_thread(work: Callable[..., Result], *given: object) -> Result:
-        """A connection that broke is thrown away, so that the runner's next try gets another."""
-        try:
-            return await sync_to_async(work)(*given)
-        except (OperationalError, InterfaceError):
-            await sync_to_async(connections.close_all)()
-            raise
-
-    # -- the same, in the database thread -----------------------------------------------------------------------------
-
-    def _claim(self, limit: int) -> list[Job]:
-        items = claims.claim_items(improvement_id=self.improvement.pk, limit=limit)
-        jobs = []
-        for item in items:
-            self.commissions[item.pk] = commission_of(item)
-            self._held[item.pk] = str(item.lease_token)
-            jobs.append(Job(item.pk, str(item.lease_token), Brief(seed=item.pk, turns=item.conversation.turns)))
-        return jobs
-
-    def _land(self, landings: Sequence[Landing]) -> None:
-        metered = self.meter.read()
-        landed = land_proposals(improvement=self.improvement, casts=self._casts, landings=landings, metered=metered)
-        self.meter.settle(metered)
-        for landing in landings:
-            if not _is_nobodys_fault(landing.outcome):
-                self._outcomes.append(landing.outcome.error if isinstance(landing.outcome, Failed) else None)
-        self._forget([landing.job for landing in landings])
-        if landed.fatal:
-            improvements.fail_improvement(improvement=self.improvement, reason=landed.fatal)
-        if landed.made or landed.failed:
-            improvements.finish_improvement(improvement=self.improvement)
-
-    def _release(self, jobs: Sequence[Job]) -> None:
-        claims.release_claims(held=[(job.slot, job.token) for job in jobs])
-        self._forget(jobs)
-
-    def _forget(self, jobs: Sequence[Job]) -> None:
-        for job in jobs:
-            self._held.pop(job.slot, None)
-            self.commissions.pop(job.slot, None)
-
-    def _orders(self) -> Orders:
-        self._renew()
-        try:
-            self.improvement.refresh_from_db(fields=["state"])
-        except Improvement.DoesNotExist:  # deleted with its project
-            return Orders("abort", 0)
-        share = self.puller.share(self._wanted.concurrency)
-        if reason := self._failures.reason(self._outcomes):
-            self._outcomes.clear()
-            improvements.fail_improvement(improvement=self.improvement, reason=reason)
-        if self.improvement.state in (Improvement.State.CANCELLED, Improvement.State.FAILED) or pullers.is_closing():
-            return Orders("abort", 0)
-        return Orders("go", share) if self.improvement.is_active else Orders("drain", 0)
-
-    def _renew(self) -> None:
-        now = time.monotonic()
-        if now - self._renewed > RENEW_EVERY:
-            self._renewed = now
-            claims.renew_claims(improvement_id=self.improvement.pk, tokens=sorted(set(self._held.values())))
+    def finish(self) -> None:
+        improvements.finish_improvement(improvement=self.improvement)
 
 
 def _is_nobodys_fault(outcome: Outcome) -> bool:

@@ -3,63 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from decimal import Decimal
 
 from django.db import transaction
-from django.db.models import F
-from django.utils import timezone
 
 from datasets.models import Conversation, Judgement, Origin, Version
 from datasets.schema import Step
 from datasets.services.versions import Proposed, add_proposals, locked
-from datasets.text import clean
-from generation.adapters.metering import Metered, lines
+from generation.adapters.mending import Commission
 from generation.casts import Cast, Casts
-from generation.engine.protocols import Failed, Job, Landing, Made
+from generation.engine.protocols import Failed, Landing, Made
 from generation.models import Call, Improvement, ImprovementItem
 
-from .claims import MAX_ATTEMPTS
-from .landing import RETRY_AFTER, Landed, call_columns, judgement_columns
+from .charging import call_columns, charge
+from .desk import Landed, still_held
+from .landing import judgement_columns
 
 State = ImprovementItem.State
-Held = Mapping[int, ImprovementItem]
 
 
 @transaction.atomic
 def land_proposals(
-    *, improvement: Improvement, casts: Casts, landings: Sequence[Landing], metered: Sequence[Metered] = ()
+    *,
+    improvement: Improvement,
+    casts: Casts,
+    landings: Sequence[Landing[Commission, Made]],
+    embedded: Sequence[Call] = (),
 ) -> Landed:
-    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again.
-
-    `metered` is what was embedded meanwhile, for whichever jobs; it costs what it costs today.
-    """
-    items = _held([landing.job for landing in landings])
-    kept = [(items[landing.job.slot], landing.outcome) for landing in landings if landing.job.slot in items]
+    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again."""
+    kept = still_held(ImprovementItem.objects.all(), landings)
     conversations = locked([item.conversation_id for item, _ in kept])
     landed = Landed()
     made = [(item, outcome) for item, outcome in kept if isinstance(outcome, Made)]
     _propose(made, conversations, label=" ".join(improvement.spec["instruction"].split())[:60])
     for item, outcome in kept:
         if isinstance(outcome, Failed):
-            _fail(item, outcome, landed)
+            landed.note(item, outcome)
     landed.made = len(made)
     calls = [_call(improvement, cast, step) for cast, step in _steps(kept, conversations, casts)]
-    _write_calls(improvement, [*calls, *lines(metered, project=improvement.project_id)], landed)
+    charge(improvement, [*calls, *embedded], made=landed.made, failed=landed.failed)
     return landed
-
-
-@transaction.atomic
-def land_metered(*, improvement: Improvement, metered: Sequence[Metered]) -> None:
-    """Write what was embedded and came with no landing, unless the improvement has been deleted."""
-    if metered and Improvement.objects.select_for_update(no_key=True).filter(pk=improvement.pk).exists():
-        _write_calls(improvement, lines(metered, project=improvement.project_id), Landed())
-
-
-def _held(jobs: Sequence[Job]) -> dict[int, ImprovementItem]:
-    """The items of the jobs that still hold their claim, locked, by primary key."""
-    tokens = {job.slot: job.token for job in jobs}
-    rows = ImprovementItem.objects.select_for_update().filter(pk__in=tokens, state=State.RUNNING).order_by("pk")
-    return {item.pk: item for item in rows if str(item.lease_token) == tokens[item.pk]}
 
 
 def _propose(
@@ -78,8 +60,7 @@ def _propose(
     for (item, outcome), version in zip(made, versions, strict=True):
         _judged_now(item, outcome, conversations[item.conversation_id])
         item.proposal, item.after = version, outcome.attempts[-1].overall
-        item.state, item.error, item.lease_token, item.lease_until = State.PROPOSED, "", None, None
-        item.save()
+        item.end(State.PROPOSED)
 
 
 def _judgements(made: Sequence[tuple[ImprovementItem, Made]], versions: Sequence[Version]) -> Iterable[Judgement]:
@@ -100,21 +81,6 @@ def _judged_now(item: ImprovementItem, outcome: Made, conversation: Conversation
         conversation.save(update_fields=["score", "updated"])
 
 
-def _fail(item: ImprovementItem, outcome: Failed, landed: Landed) -> None:
-    """A passing failure waits for another attempt; a fatal one leaves the item open for when the work is resumed."""
-    item.error = clean(outcome.error)
-    if outcome.kind == "fatal":
-        item.state, item.attempts = State.PENDING, max(0, item.attempts - 1)
-        landed.fatal = item.error
-    elif outcome.kind == "transient" and item.attempts < MAX_ATTEMPTS:
-        item.state, item.not_before = State.PENDING, timezone.now() + RETRY_AFTER * item.attempts
-    else:
-        item.state = State.FAILED
-        landed.failed += 1
-    item.lease_token, item.lease_until = None, None
-    item.save()
-
-
 Spoken = tuple[Cast, Step]
 
 
@@ -124,19 +90,6 @@ def _steps(
     for item, outcome in kept:
         cast = casts.of(conversations[item.conversation_id].batch_id)
         yield from ((cast, step) for step in outcome.steps)
-
-
-def _write_calls(improvement: Improvement, calls: Sequence[Call], landed: Landed) -> None:
-    """The ledger's lines, and the improvement's counters in the same transaction."""
-    Call.objects.bulk_create(calls)
-    Improvement.objects.filter(pk=improvement.pk).update(
-        made=F("made") + landed.made,
-        failed=F("failed") + landed.failed,
-        calls=F("calls") + len(calls),
-        prompt_tokens=F("prompt_tokens") + sum(call.prompt_tokens for call in calls),
-        completion_tokens=F("completion_tokens") + sum(call.completion_tokens for call in calls),
-        cost=F("cost") + sum((call.cost for call in calls), Decimal(0)),
-    )
 
 
 def _call(improvement: Improvement, cast: Cast, step: Step) -> Call:

@@ -13,7 +13,7 @@ from datasets import pulse
 from generation.engine.stopping import same_kind
 from generation.models import Improvement, ImprovementItem
 
-from . import improvement_desk
+from . import pullers
 
 State = ImprovementItem.State
 FAILURES = 500
@@ -80,7 +80,7 @@ def _heard(improvement: Improvement) -> tuple[int | None, str]:
         return None, ""
     try:
         silence = None if pulse.listens("default") else pulse.silence("default") or 0
-        return silence, improvement_desk.trouble_of(improvement.pk)
+        return silence, pullers.trouble_of(improvement)
     except RedisError:  # where workers are heard of
         return 0, ""
 

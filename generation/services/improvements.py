@@ -18,6 +18,7 @@ from datasets.services.errors import Refused
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
 
+from . import pullers
 from .casting import cast_batches
 
 State = ImprovementItem.State
@@ -112,6 +113,7 @@ def resume_improvement(*, improvement: Improvement, user: User) -> None:
     if not improvement.items.filter(state__in=OPEN).exists():
         raise Refused("Nothing is left to do: “Retry failed” tries what failed again.")
     if _change_state(improvement, to=Improvement.State.RUNNING, among=[Improvement.State.FAILED], end=False):
+        pullers.wake(improvement)
         note(improvement, user, "resumed an improvement")
 
 

@@ -4,71 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
-from django.db.models import F
-from django.utils import timezone
 
 from datasets.models import Conversation, Judgement, Version
 from datasets.schema import Step
 from datasets.services.conversations import opening_of, take_ids, version_columns
 from datasets.text import clean, clean_json
-from generation.adapters.metering import Metered, lines
-from generation.engine.protocols import Failed, Job, Landing, Made, Verdict
+from generation.engine.protocols import Brief, Failed, Landing, Made, Verdict
 from generation.frozen import Frozen
 from generation.models import Call, Run, Slot
 
-from .claims import MAX_ATTEMPTS
+from .charging import call_columns, charge
+from .desk import Landed, still_held
 from .openings import free_waiting
-
-RETRY_AFTER = timedelta(seconds=20)
-"""How long a slot that failed for a passing reason waits for its next attempt, times the attempts so far."""
-
-
-@dataclass(slots=True)
-class Landed:
-    """What a landing changed. `fatal` is the message of an error that only a person can mend."""
-
-    made: int = 0
-    failed: int = 0
-    fatal: str = ""
 
 
 @transaction.atomic
-def land(*, run: Run, frozen: Frozen, landings: Sequence[Landing], metered: Sequence[Metered] = ()) -> Landed:
-    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again.
-
-    `metered` is what was embedded meanwhile, for whichever jobs.
-    """
-    slots = _held([landing.job for landing in landings])
-    kept = [landing for landing in landings if landing.job.slot in slots]
+def land(
+    *, run: Run, frozen: Frozen, landings: Sequence[Landing[Brief, Made]], embedded: Sequence[Call] = ()
+) -> Landed:
+    """Write the outcomes of jobs whose claim still holds; drop the others, which somebody else is making again."""
+    kept = still_held(Slot.objects.all(), landings)
     landed = Landed()
-    made = [(slots[item.job.slot], item.outcome) for item in kept if isinstance(item.outcome, Made)]
-    failed = [(slots[item.job.slot], item.outcome) for item in kept if isinstance(item.outcome, Failed)]
+    made = [(slot, outcome) for slot, outcome in kept if isinstance(outcome, Made)]
+    failed = [(slot, outcome) for slot, outcome in kept if isinstance(outcome, Failed)]
     _write_conversations(run, frozen, made)
     for slot, outcome in failed:
         _fail(slot, outcome, landed)
     landed.made = len(made)
     calls = [_call(run, frozen, slot, step) for slot, step in _steps(made, failed)]
-    _write_calls(run, [*calls, *lines(metered, project=run.project_id, run=run.pk, frozen=frozen.embedders)], landed)
+    charge(run, [*calls, *embedded], slots_done=landed.made, slots_failed=landed.failed)
     return landed
-
-
-@transaction.atomic
-def land_metered(*, run: Run, frozen: Frozen, metered: Sequence[Metered]) -> None:
-    """Write what was embedded and came with no landing, unless the run has been deleted."""
-    if metered and Run.objects.select_for_update(no_key=True).filter(pk=run.pk).exists():
-        _write_calls(run, lines(metered, project=run.project_id, run=run.pk, frozen=frozen.embedders), Landed())
-
-
-def _held(jobs: Sequence[Job]) -> dict[int, Slot]:
-    """The slots of the jobs that still hold their claim, locked, by primary key."""
-    tokens = {job.slot: job.token for job in jobs}
-    rows = Slot.objects.select_for_update().filter(pk__in=tokens, state=Slot.State.RUNNING).order_by("pk")
-    return {slot.pk: slot for slot in rows if str(slot.lease_token) == tokens[slot.pk]}
 
 
 def _write_conversations(run: Run, frozen: Frozen, made: Sequence[tuple[Slot, Made]]) -> None:
@@ -146,23 +114,8 @@ def judgement_columns(verdict: Verdict) -> dict[str, Any]:
 
 
 def _fail(slot: Slot, outcome: Failed, landed: Landed) -> None:
-    """A passing failure waits for another attempt; a fatal one leaves the slot open for when the run is resumed.
-
-    One for want of calls waits with the whole run.
-    """
-    slot.error, slot.error_kind = clean(outcome.error), outcome.kind
-    if outcome.retry_after is not None:
-        slot.state, slot.attempts = Slot.State.PENDING, max(0, slot.attempts - 1)
-    elif outcome.kind == "fatal":
-        slot.state, slot.attempts = Slot.State.PENDING, max(0, slot.attempts - 1)
-        landed.fatal = slot.error
-    elif outcome.kind == "transient" and slot.attempts < MAX_ATTEMPTS:
-        slot.state, slot.not_before = Slot.State.PENDING, timezone.now() + RETRY_AFTER * slot.attempts
-    else:
-        slot.state = Slot.State.FAILED
-        landed.failed += 1
-    slot.lease_token, slot.lease_until = None, None
-    slot.save()
+    slot.error_kind = outcome.kind
+    landed.note(slot, outcome)
     if slot.state == Slot.State.FAILED:
         free_waiting(slot)
 
@@ -190,19 +143,6 @@ def _steps(made: Sequence[tuple[Slot, Made]], failed: Sequence[tuple[Slot, Faile
         yield from ((slot, step) for step in failure.steps)
 
 
-def _write_calls(run: Run, calls: Sequence[Call], landed: Landed) -> None:
-    """The ledger's lines, and the run's counters in the same transaction."""
-    Call.objects.bulk_create(calls)
-    Run.objects.filter(pk=run.pk).update(
-        slots_done=F("slots_done") + landed.made,
-        slots_failed=F("slots_failed") + landed.failed,
-        calls=F("calls") + len(calls),
-        prompt_tokens=F("prompt_tokens") + sum(call.prompt_tokens for call in calls),
-        completion_tokens=F("completion_tokens") + sum(call.completion_tokens for call in calls),
-        cost=F("cost") + sum((call.cost for call in calls), Decimal(0)),
-    )
-
-
 def _call(run: Run, frozen: Frozen, slot: Slot, step: Step) -> Call:
     model = frozen.spoken_by(step)
     return Call(
@@ -213,19 +153,3 @@ def _call(run: Run, frozen: Frozen, slot: Slot, step: Step) -> Call:
         cost=model.cost(step.prompt_tokens, step.completion_tokens),
         **call_columns(step, asked=model.model),
     )
-
-
-def call_columns(step: Step, *, asked: str) -> dict[str, Any]:
-    """What a Call row holds of a step, whoever pays for it.
-
-    The model is the one that the server says; of a reply that was thrown away, the one that was `asked`.
-    """
-    return {
-        "operation": step.operation,
-        "model": step.model or asked,
-        "prompt_tokens": step.prompt_tokens,
-        "completion_tokens": step.completion_tokens,
-        "latency_ms": step.latency_ms,
-        "tries": step.tries,
-        "finish": step.finish,
-    }

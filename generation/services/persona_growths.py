@@ -22,6 +22,8 @@ from generation.engine.prompts import personas as words
 from generation.engine.protocols import PersonaSketch, Turn
 from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
 
+from . import pullers
+
 MOST_CALLS = 20_000
 """Of one growth. Whoever wants more begins another when it has ended."""
 TYPICAL_STEP = 350
@@ -189,6 +191,7 @@ def resume_growth(*, growth: PersonaGrowth, user: User) -> None:
     locked = PersonaGrowth.objects.select_for_update(no_key=True).get(pk=growth.pk)
     if locked.state == State.FAILED and locked.branches.filter(state__in=OPEN).exists():
         _run_again(locked)
+        pullers.wake(growth)
         note(locked, user, f"carried on growing personas from “{locked.corpus_name}”")
     growth.refresh_from_db()
 
@@ -239,18 +242,10 @@ def end(growth: PersonaGrowth, state: str, reason: str = "") -> None:
     growth.refresh_from_db()
 
 
-def with_work() -> list[int]:
-    """Growths that have something to begin now. Closes those that have ended."""
-    found = []
-    for growth in PersonaGrowth.objects.filter(state=State.RUNNING).order_by("pk"):
-        if has_work(growth.pk):
-            found.append(growth.pk)
-        else:
-            finish_growth(growth=growth)
-    return found
-
-
-def has_work(pk: int) -> bool:
-    """Whether a branch can be begun now."""
-    waiting = PersonaBranch.objects.filter(growth=pk, growth__state=State.RUNNING, state=PersonaBranch.State.PENDING)
-    return waiting.filter(not_before=None).exists() or waiting.filter(not_before__lte=timezone.now()).exists()
+def has_work(*, growth_id: int) -> bool:
+    """Whether a branch can be claimed now; closes the growth when all of them have ended."""
+    growth = PersonaGrowth.objects.get(pk=growth_id)
+    if PersonaBranch.objects.waiting().filter(growth=growth).exists():
+        return not pullers.rests(growth)
+    finish_growth(growth=growth)
+    return False

@@ -15,7 +15,7 @@ from generation.engine.personas import calls_of
 from generation.engine.stopping import same_kind
 from generation.models import PersonaBranch, PersonaGrowth
 
-from .persona_work import trouble_of
+from .pullers import trouble_of
 
 State = PersonaBranch.State
 LATEST, ERRORS, LOOKED_AT = 10, 5, 300
@@ -66,7 +66,7 @@ def progress_of(growth: PersonaGrowth) -> Progress:
         elapsed=elapsed,
         left=elapsed / done * waiting if done and growth.is_active else None,
         silent=growth.is_active and not pulse.listens("default"),
-        trouble=trouble_of(growth.pk) if growth.is_active else "",
+        trouble=trouble_of(growth) if growth.is_active else "",
     )
 
 

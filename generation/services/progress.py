@@ -172,7 +172,7 @@ def _silence(run: Run) -> int | None:
 
 def _trouble(run: Run) -> str:
     try:
-        return pullers.trouble_of(run.pk) if run.is_active else ""
+        return pullers.trouble_of(run) if run.is_active else ""
     except RedisError:
         return ""
 

@@ -165,7 +165,7 @@ def resume_run(*, run: Run, user: User) -> None:
         raise Refused("Nothing is left to do in this run; “Retry failed” tries its failed conversations again.")
     among = [Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
     if _change_state(run, to=Run.State.RUNNING, among=among):
-        pullers.wake(run.pk)
+        pullers.wake(run)
         note(run, user, f"resumed the run “{run.name}”")
 
 

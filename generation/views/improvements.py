@@ -70,7 +70,7 @@ def begin(request: HtmxHttpRequest, project: Project) -> HttpResponse:
         except Refused as refusal:
             form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
         else:
-            transaction.on_commit(partial(call_to_improve, row.pk), robust=True)
+            transaction.on_commit(partial(call_to_improve, row), robust=True)
             return redirect("generation:improvement-detail", project.slug, row.pk)
     return _form(request, project, form, status=422)
 
@@ -154,5 +154,5 @@ def improvement_action(request: HtmxHttpRequest, project: Project, improvement: 
     except Refused as refusal:
         messages.error(request, str(refusal))
     if row.is_active:
-        transaction.on_commit(partial(call_to_improve, row.pk), robust=True)
+        transaction.on_commit(partial(call_to_improve, row), robust=True)
     return redirect("generation:improvement-detail", project.slug, row.pk)

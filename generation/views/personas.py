@@ -22,7 +22,7 @@ from generation.models import PersonaGrowth
 from generation.services import persona_growths
 from generation.services.persona_growths import Order
 from generation.services.persona_progress import Progress, progress_of
-from generation.tasks import grow_personas
+from generation.tasks import call_to_grow
 
 ACTIONS = {
     "cancel": persona_growths.cancel_growth,
@@ -52,7 +52,7 @@ def begin(request: HtmxHttpRequest, project: Project) -> HttpResponse:
         except Refused as refusal:
             form.add_error(refusal.field or None, str(refusal))
         else:
-            transaction.on_commit(partial(grow_personas.delay, growth.pk), robust=True)
+            transaction.on_commit(partial(call_to_grow, growth), robust=True)
             return redirect("generation:persona-growth", project.slug, growth.pk)
     return _page(request, project, form, status=422)
 
@@ -115,5 +115,5 @@ def persona_growth_action(request: HtmxHttpRequest, project: Project, growth: in
     except Refused as refusal:
         messages.error(request, str(refusal))
     if row.is_active:
-        transaction.on_commit(partial(grow_personas.delay, row.pk), robust=True)
+        transaction.on_commit(partial(call_to_grow, row), robust=True)
     return redirect("generation:persona-growth", project.slug, row.pk)

@@ -51,7 +51,7 @@ def _launch(request: HtmxHttpRequest, project: Project, form: RecipeForm) -> Htt
         recipe = save_recipe(project=project, name=kept, spec=spec, author=request.user)
     name = form.cleaned_data["name"]
     run = runs.start_run(project=project, spec=spec, user=request.user, name=name, recipe=recipe)
-    transaction.on_commit(partial(call_for_workers, run.pk, spec.concurrency), robust=True)
+    transaction.on_commit(partial(call_for_workers, run), robust=True)
     return redirect("generation:run-detail", project.slug, run.pk)
 
 

@@ -89,7 +89,7 @@ def run_action(request: HtmxHttpRequest, project: Project, run: int, action: str
     except Refused as refusal:
         messages.error(request, str(refusal))
     if row.is_active:
-        transaction.on_commit(partial(call_for_workers, row.pk, row.spec["concurrency"]), robust=True)
+        transaction.on_commit(partial(call_for_workers, row), robust=True)
     return redirect("generation:run-detail", project.slug, row.pk)
 
 

@@ -11,11 +11,8 @@ from playwright.sync_api import Page, expect
 from datasets import pulse
 from datasets.models import Project, User
 from datasets.services.personas_added import Draft, add_personas
-from generation.engine.protocols import PersonaSketch
 from generation.models import PersonaGrowth
-from generation.services import persona_claims
-from generation.services.persona_landing import Ended, land
-from tests.generation.growing import documents, ordered
+from tests.generation.growing import claimed, documents, landed, ordered
 
 PageOf = Callable[[User], Page]
 
@@ -34,11 +31,8 @@ def growth(project: Project, owner: User) -> PersonaGrowth:
 
 
 def make_one(growth: PersonaGrowth) -> None:
-    (branch,) = persona_claims.claim_branches(growth_id=growth.pk)
-    people = [
-        PersonaSketch(f"{branch.document.title} {n}", f"Person {n} of {branch.document.title}.") for n in range(5)
-    ]
-    assert land(Ended(branch, people))
+    (branch,) = claimed(growth)
+    assert landed(growth, branch)
 
 
 def test_the_estimate_follows_the_form_and_the_chosen_documents_are_grown_from(

@@ -13,7 +13,7 @@ from generation.engine.dialog import DialogMaker
 from generation.engine.evaluators import ModelJudge
 from generation.engine.instructions import Contextual, Simple
 from generation.engine.modifiers import Plain
-from generation.engine.protocols import Brief, ChatRequest, Completion, Job, Landing, Orders, Speaker
+from generation.engine.protocols import Brief, ChatRequest, Completion, Job, Landing, Made, Orders, Speaker
 from generation.engine.respondents import Speaking
 from generation.engine.simulators import Correspondent
 
@@ -101,7 +101,7 @@ def judge(model: Model) -> ModelJudge:
     return ModelJudge(Speaker(model))
 
 
-def jobs(count: int) -> list[Job]:
+def jobs(count: int) -> list[Job[Brief]]:
     return [Job(slot, f"claim-{slot}", Brief(seed=slot, turns=1)) for slot in range(count)]
 
 
@@ -109,24 +109,24 @@ def jobs(count: int) -> list[Job]:
 class MemoryDesk:
     """A desk over a list: what it gave out, what came back, and in which groups."""
 
-    pending: deque[Job]
+    pending: deque[Job[Brief]]
     in_flight: int = 4
     state: str = "go"
     landing_time: float = 0.0
-    landed: list[Landing] = field(default_factory=list)
+    landed: list[Landing[Brief, Made]] = field(default_factory=list)
     groups: list[int] = field(default_factory=list)
-    released: list[Job] = field(default_factory=list)
+    released: list[Job[Brief]] = field(default_factory=list)
     claimed: int = 0
     failures: deque[Exception | None] = field(default_factory=deque)
     """What the next landings raise."""
 
-    async def claim(self, limit: int) -> Sequence[Job]:
+    async def claim(self, limit: int) -> Sequence[Job[Brief]]:
         await asyncio.sleep(0)
         given = [self.pending.popleft() for _ in range(min(limit, len(self.pending)))]
         self.claimed += len(given)
         return given
 
-    async def land(self, landings: Sequence[Landing]) -> None:
+    async def land(self, landings: Sequence[Landing[Brief, Made]]) -> None:
         await asyncio.sleep(self.landing_time)
         error = self.failures.popleft() if self.failures else None
         if error:
@@ -137,9 +137,9 @@ class MemoryDesk:
     async def orders(self) -> Orders:
         return Orders(self.state, self.in_flight)  # type: ignore[arg-type]
 
-    async def release(self, jobs: Sequence[Job]) -> None:
+    async def release(self, jobs: Sequence[Job[Brief]]) -> None:
         self.released.extend(jobs)
 
     @property
     def slots(self) -> list[int]:
-        return sorted(landing.job.slot for landing in self.landed)
+        return sorted(landing.job.key for landing in self.landed)

@@ -39,7 +39,7 @@ def desk_of(count: int, turns: int = 3, in_flight: int = 16) -> MemoryDesk:
     return MemoryDesk(deque(Job(n, f"claim-{n}", brief) for n, brief in enumerate(briefs)), in_flight=in_flight)
 
 
-def press(model: ChatModel, *, judged: bool = False) -> Produce:
+def press(model: ChatModel, *, judged: bool = False) -> Produce[Brief, Made]:
     speaker = Speaker(model, temperature=0.7, max_tokens=300)
     parts = DialogMaker(
         instructions=Contextual(speaker),
@@ -50,8 +50,8 @@ def press(model: ChatModel, *, judged: bool = False) -> Produce:
         evaluator=ModelJudge(speaker) if judged else None,
     )
 
-    async def produce(job: Job) -> Outcome:
-        return await parts.make(job.brief)
+    async def produce(job: Job[Brief]) -> Outcome:
+        return await parts.make(job.work)
 
     return produce
 
@@ -60,7 +60,7 @@ async def test_forty_judged_dialogs_take_exactly_the_calls_they_should(
     model: ChatModel, model_server: RunningModelServer
 ) -> None:
     desk = desk_of(40)
-    turns = [job.brief.turns for job in desk.pending]
+    turns = [job.work.turns for job in desk.pending]
     tally = await Runner(desk, press(model, judged=True), PACE).run()
     assert (tally.made, tally.failed) == (40, 0)
     assert desk.slots == list(range(40))
@@ -68,7 +68,7 @@ async def test_forty_judged_dialogs_take_exactly_the_calls_they_should(
     for landing in desk.landed:
         assert isinstance(landing.outcome, Made)
         dialog = landing.outcome.dialog
-        assert dialog.turns == landing.job.brief.turns
+        assert dialog.turns == landing.job.work.turns
         assert all(message.content for message in dialog.messages)
         assert all(step.prompt_tokens and step.completion_tokens for step in dialog.trace.steps)
         assert landing.outcome.verdict is not None

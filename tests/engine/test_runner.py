@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from datasets.schema import Dialog
-from generation.engine.protocols import Attempt, Failed, Job, Made, Outcome
+from generation.engine.protocols import Attempt, Brief, Failed, Job, Made, Outcome
 from generation.engine.runner import Pace, Runner
 from tests.engine.parts import MemoryDesk, jobs
 
@@ -23,22 +23,22 @@ DIALOG = Dialog(messages=())
 class Press:
     """Makes dialogs that take `seconds` each, and watches how many are in flight."""
 
-    def __init__(self, seconds: float = 0.0, make: Callable[[Job], Outcome] | None = None) -> None:
+    def __init__(self, seconds: float = 0.0, make: Callable[[Job[Brief]], Outcome] | None = None) -> None:
         self.seconds = seconds
         self.outcome = make or (lambda job: Made((Attempt(DIALOG),)))
         self.started: Counter[int] = Counter()
         self.cancelled: list[int] = []
         self.now = self.peak = 0
 
-    async def __call__(self, job: Job) -> Outcome:
-        self.started[job.slot] += 1
+    async def __call__(self, job: Job[Brief]) -> Outcome:
+        self.started[job.key] += 1
         self.now += 1
         self.peak = max(self.peak, self.now)
         try:
             await asyncio.sleep(self.seconds)
             return self.outcome(job)
         except asyncio.CancelledError:
-            self.cancelled.append(job.slot)
+            self.cancelled.append(job.key)
             raise
         finally:
             self.now -= 1
@@ -57,8 +57,8 @@ async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
 
 def everything_has_its_end(desk: MemoryDesk, count: int) -> None:
     """Every claimed job has either landed once or been released once."""
-    ended = [landing.job.slot for landing in desk.landed] + [job.slot for job in desk.released]
-    assert sorted(ended + [job.slot for job in desk.pending]) == list(range(count))
+    ended = [landing.job.key for landing in desk.landed] + [job.key for job in desk.released]
+    assert sorted(ended + [job.key for job in desk.pending]) == list(range(count))
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
@@ -89,15 +89,15 @@ async def test_a_runner_without_work_ends_at_once() -> None:
 
 
 async def test_the_next_dialog_starts_as_soon_as_one_ends_without_waiting_for_the_slowest() -> None:
-    async def produce(job: Job) -> Outcome:
-        await asyncio.sleep(0.4 if job.slot == 0 else 0.01)
+    async def produce(job: Job[Brief]) -> Outcome:
+        await asyncio.sleep(0.4 if job.key == 0 else 0.01)
         return Made((Attempt(DIALOG),))
 
     desk = desk_of(60, in_flight=4)
     begun = time.monotonic()
     await Runner(desk, produce, QUICK).run()
     assert time.monotonic() - begun < 0.7
-    assert desk.landed[-1].job.slot == 0
+    assert desk.landed[-1].job.key == 0
 
 
 async def test_no_dialog_waits_for_a_landing_and_what_ends_meanwhile_is_landed_together() -> None:
@@ -110,8 +110,8 @@ async def test_no_dialog_waits_for_a_landing_and_what_ends_meanwhile_is_landed_t
 
 
 async def test_outcomes_are_landed_while_others_are_still_being_made() -> None:
-    async def produce(job: Job) -> Outcome:
-        await asyncio.sleep(0.5 if job.slot == 1 else 0)
+    async def produce(job: Job[Brief]) -> Outcome:
+        await asyncio.sleep(0.5 if job.key == 1 else 0)
         return Made((Attempt(DIALOG),))
 
     desk = desk_of(2, in_flight=2)
@@ -134,15 +134,15 @@ async def test_a_desk_that_lands_slowly_holds_back_new_dialogs_before_outcomes_p
 
 async def test_a_failed_dialog_is_an_outcome_like_any_other() -> None:
     desk = desk_of(30)
-    press = Press(make=lambda job: Failed("dialog", "No luck.") if job.slot % 3 == 0 else Made((Attempt(DIALOG),)))
+    press = Press(make=lambda job: Failed("dialog", "No luck.") if job.key % 3 == 0 else Made((Attempt(DIALOG),)))
     tally = await Runner(desk, press, QUICK).run()
     assert (tally.made, tally.failed, tally.errors) == (20, 10, {"No luck.": 10})
     assert desk.slots == list(range(30))
 
 
 async def test_an_unexpected_error_fails_its_slot_only_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    def make(job: Job) -> Outcome:
-        if job.slot == 3:
+    def make(job: Job[Brief]) -> Outcome:
+        if job.key == 3:
             raise KeyError("oops")
         return Made((Attempt(DIALOG),))
 
@@ -154,7 +154,7 @@ async def test_an_unexpected_error_fails_its_slot_only_and_is_logged(caplog: pyt
 
 
 async def test_a_dialog_that_cancels_itself_fails_instead_of_hanging_the_run() -> None:
-    def make(job: Job) -> Outcome:
+    def make(job: Job[Brief]) -> Outcome:
         raise asyncio.CancelledError
 
     desk = desk_of(3)
@@ -163,8 +163,8 @@ async def test_a_dialog_that_cancels_itself_fails_instead_of_hanging_the_run() -
 
 
 async def test_a_fatal_failure_stops_the_others_at_once_and_is_landed() -> None:
-    async def produce(job: Job) -> Outcome:
-        await asyncio.sleep(0.02 if job.slot == 2 else 30)
+    async def produce(job: Job[Brief]) -> Outcome:
+        await asyncio.sleep(0.02 if job.key == 2 else 30)
         return Failed("fatal", "The server refused the key.")
 
     desk = desk_of(50, in_flight=8)
@@ -175,7 +175,7 @@ async def test_a_fatal_failure_stops_the_others_at_once_and_is_landed() -> None:
 
 
 async def test_what_ended_before_a_fatal_failure_is_landed_too() -> None:
-    press = Press(0.01, make=lambda job: Failed("fatal", "Refused.") if job.slot == 7 else Made((Attempt(DIALOG),)))
+    press = Press(0.01, make=lambda job: Failed("fatal", "Refused.") if job.key == 7 else Made((Attempt(DIALOG),)))
     desk = desk_of(8, in_flight=8)
     tally = await Runner(desk, press, QUICK).run()
     assert desk.slots == list(range(8))
@@ -190,9 +190,9 @@ async def test_slots_put_back_by_their_landing_are_claimed_again() -> None:
 
     tries: Counter[int] = Counter()
 
-    def make(job: Job) -> Outcome:
-        tries[job.slot] += 1
-        return Made((Attempt(DIALOG),)) if tries[job.slot] == 3 else Failed("transient", "Busy.")
+    def make(job: Job[Brief]) -> Outcome:
+        tries[job.key] += 1
+        return Made((Attempt(DIALOG),)) if tries[job.key] == 3 else Failed("transient", "Busy.")
 
     desk = Reopening(deque(jobs(20)))
     tally = await Runner(desk, Press(make=make), QUICK).run()
@@ -220,7 +220,7 @@ async def test_a_landing_that_keeps_failing_raises_says_what_is_lost_and_gives_t
         await asyncio.wait_for(Runner(desk, press, QUICK).run(), 3)
     assert desk.landed == []
     lost = set(press.started)
-    kept = {job.slot for job in desk.released} | {job.slot for job in desk.pending}
+    kept = {job.key for job in desk.released} | {job.key for job in desk.pending}
     assert lost | kept == set(range(40))
     assert f"{len(lost - kept)} outcomes could not be committed" in caplog.text
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -228,7 +228,7 @@ async def test_a_landing_that_keeps_failing_raises_says_what_is_lost_and_gives_t
 
 async def test_a_claim_that_keeps_failing_raises_after_what_was_made_has_landed() -> None:
     class Broken(MemoryDesk):
-        async def claim(self, limit: int) -> list[Job]:  # type: ignore[override]
+        async def claim(self, limit: int) -> list[Job[Brief]]:  # type: ignore[override]
             if self.claimed:
                 raise OSError("no database")
             return list(await super().claim(4))

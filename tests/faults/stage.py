@@ -69,7 +69,7 @@ class Stage:
     def launch(self, **changes: Any) -> Run:
         spec = self.recipe(**changes)
         run = runs.start_run(project=self.project, spec=spec, user=self.user)
-        call_for_workers(run.pk, spec.concurrency)
+        call_for_workers(run)
         return run
 
 

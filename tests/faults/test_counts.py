@@ -32,7 +32,7 @@ def test_several_workers_that_pull_one_run_make_no_conversation_twice(stage: Sta
         run = stage.launch(conversations=300, concurrency=60)
         for _ in range(8):  # the first worker may take four: two to work on, two to do next
             pull_run.delay(run.pk)
-        wait_for(lambda: pullers.pullers_of(run.pk) >= 3, within=20, what="that three workers pull")
+        wait_for(lambda: pullers.pullers_of(run) >= 3, within=20, what="that three workers pull")
 
         wait_for_state(run, "done", within=60)
 

@@ -23,7 +23,7 @@ def made(improvement: Improvement) -> int:
 def improving(stage: Stage, count: int) -> Improvement:
     rows = [judged(stage.project, f"Question {n}?", "An answer.", "And then?", "More.") for n in range(count)]
     improvement = ordered(stage.project, *rows, endpoint=stage.endpoint)
-    call_to_improve(improvement.pk)
+    call_to_improve(improvement)
     return improvement
 
 

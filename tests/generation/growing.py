@@ -6,9 +6,11 @@ from typing import Any
 
 from datasets.models import Corpus, Document, Project, SourceFile, User
 from datasets.text import clean
-from generation.models import Endpoint, PersonaGrowth
-from generation.services import persona_growths, persona_work
+from generation.engine.protocols import Failed, Job, Landing, PersonaSketch
+from generation.models import Endpoint, PersonaBranch, PersonaGrowth
+from generation.services import claims, persona_desk, persona_growths
 from generation.services.persona_growths import Order
+from generation.services.persona_landing import Grown, land_personas
 from tests.factories import make_corpus
 
 TEXT = "The tipping bucket of gauge {0} counts the rain. Clean the funnel of gauge {0} every spring."
@@ -37,7 +39,26 @@ def ordered(
 
 def grown(growth: PersonaGrowth) -> PersonaGrowth:
     """The growth after workers have done what can be done now."""
-    while persona_work.grow(growth_id=growth.pk):
-        pass
+    while persona_growths.has_work(growth_id=growth.pk) and growth.is_active:
+        persona_desk.pull(growth_id=growth.pk)
+        growth.refresh_from_db()
     growth.refresh_from_db()
     return growth
+
+
+def claimed(growth: PersonaGrowth, limit: int = 1) -> list[PersonaBranch]:
+    """Branches that a worker holds."""
+    return claims.claim_branches(growth_id=growth.pk, limit=limit)
+
+
+def landed(growth: PersonaGrowth, branch: PersonaBranch, name: str = "", *, error: str = "") -> bool:
+    """What the worker that holds the branch lands: five people, all of one name if there is one, or an error.
+
+    Whether it was still its own to land.
+    """
+    people = [PersonaSketch(name or f"{branch.document.title} {n}", f"Person {n} of {branch.pk}.") for n in range(5)]
+    outcome = Failed("dialog", error) if error else Grown(people)
+    landing = Landing(Job(branch.pk, str(branch.lease_token), branch), outcome)
+    done = land_personas(growth=growth, landings=[landing])
+    persona_growths.finish_growth(growth=growth)
+    return done.made + done.failed == 1

@@ -10,10 +10,10 @@ from datasets.models import Conversation, Judgement, Project, User
 from datasets.schema import Score
 from generation.casts import Casts
 from generation.engine.mending import Mending
-from generation.engine.protocols import Attempt, Brief, Job, Landing, Made, ModelRole, Verdict
+from generation.engine.protocols import Attempt, Job, Landing, Made, ModelRole, Verdict
 from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint, Improvement, ImprovementItem
-from generation.services import improvement_claims, improvement_desk, improvements
+from generation.services import claims, improvement_desk, improvements
 from generation.services.improvement_landing import land_proposals
 from generation.services.improvements import Selection
 from tests.factories import make_conversation
@@ -72,12 +72,12 @@ def item_of(improvement: Improvement, conversation: Conversation | None = None) 
 def proposed(project: Project, conversation: Conversation, *answers: str, after: float | None = 0.8) -> ImprovementItem:
     """A proposal that changes the answers of `conversation` to these, spoken by the offline model."""
     improvement = ordered(project, conversation, endpoint=project.endpoints.get(preset="offline"))
-    (claimed,) = improvement_claims.claim_items(improvement_id=improvement.pk, limit=1)
+    (claimed,) = claims.claim_items(improvement_id=improvement.pk, limit=1)
     base, new = claimed.base.dialog, iter(answers or ("Hold it for twenty seconds.",) * claimed.base.dialog.turns)
     messages = [one if one.role == "user" else one.model_copy(update={"content": next(new)}) for one in base.messages]
     verdict = Verdict("judge", "test-model", (Score(criterion="factuality", value=after),), after, "Fine now.")
     better = Attempt(base.model_copy(update={"messages": tuple(messages)}), verdict, "improved", 0)
-    job = Job(claimed.pk, str(claimed.lease_token), Brief(seed=1, turns=base.turns))
+    job = Job(claimed.pk, str(claimed.lease_token), improvement_desk.commission_of(claimed))
     casts = Casts.model_validate(improvement.frozen)
     land_proposals(improvement=improvement, casts=casts, landings=[Landing(job, Made((Attempt(base), better)))])
     improvements.finish_improvement(improvement=improvement)

@@ -142,7 +142,7 @@ def test_embeddings_count_for_the_budget(project: Project, server: Endpoint, cor
     run = pulled(run)
     assert run.state == Run.State.STOPPED
     assert "budget" in run.reason
-    assert 0 < run.slots_done < 20
+    assert 0 < run.slots_done < 50
     assert_adds_up(run)
 
 
@@ -281,9 +281,9 @@ def test_a_run_rests_while_the_embedding_models_keys_have_no_calls_left(
         pulling.pull(run_id=run.pk)
         run.refresh_from_db()
         assert (run.state, run.slots_done) == (Run.State.RUNNING, 0)
-        assert "has made the calls that its limit allows" in pullers.trouble_of(run.pk)
-        assert pullers.rests(run.pk)
-        pullers.wake(run.pk)
+        assert "has made the calls that its limit allows" in pullers.trouble_of(run)
+        assert pullers.rests(run)
+        pullers.wake(run)
     EndpointKey.objects.update(hourly_limit=None)
     assert pulled(run).slots_done == 2
 

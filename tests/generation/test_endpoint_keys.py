@@ -209,12 +209,12 @@ def test_a_run_that_rests_until_its_keys_may_make_calls_again_goes_on_when_they_
     first: EndpointKey, owner: User, client_of: ClientOf, django_capture_on_commit_callbacks: Callable, action: str
 ) -> None:
     run = launched(first.endpoint.project, endpoint=first.endpoint)
-    pullers.rest(run.pk, 3600, "Every call of the day has been made.")
-    assert pullers.rests(run.pk)
+    pullers.rest(run, 3600, "Every call of the day has been made.")
+    assert pullers.rests(run)
     address = at(first.endpoint.project, first.endpoint, action, *([] if action == "key-add" else [first.pk]))
     with django_capture_on_commit_callbacks(execute=True):
         assert client_of(owner).post(address, {"key": SECOND}).status_code == 302
-    assert not pullers.rests(run.pk)
+    assert not pullers.rests(run)
 
 
 def test_workers_are_told_of_a_key_that_an_administrator_deletes(

@@ -14,7 +14,7 @@ from datasets.services.conversations import add_version
 from datasets.services.errors import Refused
 from datasets.services.reviews import HeadChanged
 from generation.models import Call, Endpoint, ImprovementItem, Price
-from generation.services import improvement_claims, improvement_desk, improvements, proposals
+from generation.services import claims, improvement_desk, improvements, proposals
 from generation.services.endpoints import save_endpoint
 from generation.services.improvements import Selection
 from tests.datasets.ingesting import add, read
@@ -233,7 +233,7 @@ def test_failed_ones_are_tried_again_on_demand(
 
 def test_what_is_cancelled_writes_nothing_more(project: Project, server: Endpoint, owner: User) -> None:
     improvement = ordered(project, judged(project), endpoint=server)
-    (item,) = improvement_claims.claim_items(improvement_id=improvement.pk, limit=1)
+    (item,) = claims.claim_items(improvement_id=improvement.pk, limit=1)
     improvements.cancel_improvement(improvement=improvement, user=owner)
     improvement_desk.pull(improvement_id=improvement.pk)
     improvement.refresh_from_db()
@@ -245,20 +245,21 @@ def test_what_is_cancelled_writes_nothing_more(project: Project, server: Endpoin
 
 def test_the_conversation_of_a_worker_that_died_is_given_to_another(project: Project, server: Endpoint) -> None:
     improvement = ordered(project, judged(project), endpoint=server)
-    improvement_claims.claim_items(improvement_id=improvement.pk, limit=1)
+    claims.claim_items(improvement_id=improvement.pk, limit=1)
     improvement_desk.pull(improvement_id=improvement.pk)
     assert ImprovementItem.objects.get().state == "running"
     ImprovementItem.objects.update(lease_until="2020-01-01T00:00Z")
-    assert improvement_claims.reopen_lost_claims() == 1
+    claims.reopen_lost_claims()
+    assert ImprovementItem.objects.get().state == "pending"
     assert worked(improvement).made == 1
 
 
 def test_one_that_takes_three_workers_with_it_has_failed(project: Project, server: Endpoint) -> None:
     improvement = ordered(project, judged(project), endpoint=server)
     for _ in range(3):
-        assert len(improvement_claims.claim_items(improvement_id=improvement.pk, limit=1)) == 1
+        assert len(claims.claim_items(improvement_id=improvement.pk, limit=1)) == 1
         ImprovementItem.objects.update(lease_until="2020-01-01T00:00Z")
-        improvement_claims.reopen_lost_claims()
+        claims.reopen_lost_claims()
     improvement = worked(improvement)
     assert (improvement.state, improvement.failed) == ("done", 1)
     assert "died 3 times" in ImprovementItem.objects.get().error

@@ -13,12 +13,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from datasets import pulse
 from datasets.models import Corpus, Project, User
-from generation.engine.protocols import PersonaSketch
 from generation.models import PersonaGrowth
-from generation.services import persona_claims, persona_growths
-from generation.services.persona_landing import Ended, land
+from generation.services import persona_growths
 from tests.api_program import Program, refusal
-from tests.generation.growing import documents, ordered
+from tests.generation.growing import claimed, documents, landed, ordered
 
 ClientOf = Callable[[User], Client]
 pytestmark = pytest.mark.django_db
@@ -51,9 +49,8 @@ def fields(project: Project, corpus: Corpus, /, **more: Any) -> dict[str, Any]:
 
 def begun(growth: PersonaGrowth, *, error: str = "") -> None:
     """One step of it as a worker ends it."""
-    branch = persona_claims.claim_branches(growth_id=growth.pk)[0]
-    people = [] if error else [PersonaSketch(f"<i>{branch.pk} {n}</i>", f"Person {n}.") for n in range(5)]
-    assert land(Ended(branch, people, error=error))
+    (branch,) = claimed(growth)
+    assert landed(growth, branch, f"<i>{branch.pk}</i>", error=error)
     PersonaGrowth.objects.filter(pk=growth.pk).update(prompt_tokens=1200, completion_tokens=300, cost=Decimal("0.25"))
 
 

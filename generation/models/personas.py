@@ -62,18 +62,10 @@ class PersonaBranch(Leased):
 
     doing = "writing these personas"
 
-    class State(models.TextChoices):
-        PENDING = "pending", "Waiting"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
-
     growth = models.ForeignKey(PersonaGrowth, models.CASCADE, related_name="branches", db_index=False)
     document = models.ForeignKey(Document, models.CASCADE, related_name="+")
     persona = models.ForeignKey(Persona, models.CASCADE, null=True, related_name="+")
     depth = models.PositiveSmallIntegerField(default=0, help_text="The layer of the personas that it makes.")
-    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
 
     objects = LeasedQuerySet["PersonaBranch"].as_manager()
 

@@ -94,13 +94,6 @@ class Slot(Leased):
 
     doing = "making this conversation"
 
-    class State(models.TextChoices):
-        PENDING = "pending", "Waiting"
-        RUNNING = "running", "Running"
-        DONE = "done", "Done"
-        FAILED = "failed", "Failed"
-        CANCELLED = "cancelled", "Cancelled"
-
     run = models.ForeignKey(Run, models.CASCADE, related_name="slots")
     index = models.PositiveIntegerField()
     seed = models.BigIntegerField()
@@ -119,7 +112,6 @@ class Slot(Leased):
     leads = models.BooleanField(default=True, help_text="Whether it has its question written; others wait for theirs.")
     opening = models.TextField(blank=True, help_text="Its first question, once there is one.")
     sketch = ArrayField(models.BigIntegerField(), default=list, help_text="By which near-duplicates of it are found.")
-    state = models.CharField(max_length=10, choices=State, default=State.PENDING)
     error_kind = models.CharField(max_length=10, blank=True)
     conversation = models.OneToOneField(Conversation, models.SET_NULL, null=True, related_name="slot")
     delivered = models.BooleanField(default=True, help_text="Whether the sinks of the recipe have the conversation.")

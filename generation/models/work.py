@@ -53,11 +53,13 @@ class Costed(models.Model):
 
 
 class WorkState(models.TextChoices):
-    """The states that every piece of work has. Its table may have more."""
+    """Where a piece of work stands. A table whose results are decided on has others in place of `DONE`."""
 
     PENDING = "pending", "Waiting"
     RUNNING = "running", "Running"
+    DONE = "done", "Done"
     FAILED = "failed", "Failed"
+    CANCELLED = "cancelled", "Cancelled"
 
 
 Piece = TypeVar("Piece", bound="Leased")
@@ -118,12 +120,13 @@ class LeasedQuerySet(models.QuerySet[Piece]):
 
 
 class Leased(models.Model):
-    """A piece of work that one worker at a time holds, until its lease runs out. Its table has a `state`."""
+    """A piece of work that one worker at a time holds, until its lease runs out."""
 
+    State = WorkState
     doing: ClassVar[str]
     """What a worker does with it, in words."""
-    state: models.CharField[str, str]
 
+    state = models.CharField(max_length=10, choices=WorkState, default=WorkState.PENDING)
     lease_token = models.UUIDField(null=True)
     lease_until = models.DateTimeField(null=True)
     attempts = models.PositiveSmallIntegerField(default=0)

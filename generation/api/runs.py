@@ -119,6 +119,10 @@ class ProgressOut(Schema):
     silence: int | None = Field(description="Seconds since a worker was heard, when that is too long; 0: never yet.")
 
     @staticmethod
+    def resolve_silence(progress: Progress) -> int | None:
+        return progress.heard.silence
+
+    @staticmethod
     def resolve_seconds_left(progress: Progress) -> float | None:
         return progress.eta.total_seconds() if progress.eta else None
 

@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from django.db.models import Count
 from django.utils import timezone
 
-from datasets import pulse
 from datasets.models import Persona
 from generation.engine.personas import calls_of
-from generation.engine.stopping import same_kind
 from generation.models import PersonaBranch, PersonaGrowth
 
-from .pullers import trouble_of
+from .troubles import ErrorGroup, Heard, error_groups, heard
 
 State = PersonaBranch.State
-LATEST, ERRORS, LOOKED_AT = 10, 5, 300
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Failures of one kind: an example, how many there are, how many come again by themselves, and when the last was."""
-
-    error: str
-    count: int
-    waiting: int
-    last: datetime
+LATEST = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +32,7 @@ class Progress:
     to_review: int
     elapsed: timedelta
     left: timedelta | None
-    silent: bool
-    trouble: str
+    heard: Heard
 
 
 def progress_of(growth: PersonaGrowth) -> Progress:
@@ -60,13 +47,12 @@ def progress_of(growth: PersonaGrowth) -> Progress:
         running=sum(n for (state, _), n in counts.items() if state == State.RUNNING),
         done=done,
         failed=sum(n for (state, _), n in counts.items() if state == State.FAILED),
-        errors=_errors(growth),
+        errors=error_groups(growth.branches.all()),
         latest=list(made.waiting().select_related("document", "current").order_by("-pk")[:LATEST]),
         to_review=made.waiting().count(),
         elapsed=elapsed,
         left=elapsed / done * waiting if done and growth.is_active else None,
-        silent=growth.is_active and not pulse.listens("default"),
-        trouble=trouble_of(growth) if growth.is_active else "",
+        heard=heard(growth, queue="default"),
     )
 
 
@@ -82,16 +68,3 @@ def _waiting(growth: PersonaGrowth, counts: Counter[tuple[str, int]]) -> int:
     trees = {depth: calls_of(growth.depth - depth) for depth in range(growth.depth + 1)}
     pending = sum(trees[depth] * n for (state, depth), n in counts.items() if state == State.PENDING)
     return pending + sum((trees[depth] - 1) * n for (state, depth), n in counts.items() if state == State.RUNNING)
-
-
-def _errors(growth: PersonaGrowth) -> list[ErrorGroup]:
-    """The latest failures by kind, most frequent first."""
-    failing = growth.branches.exclude(error="").filter(state__in=[State.FAILED, State.PENDING]).order_by("-updated")
-    groups: dict[str, list[tuple[str, str, datetime]]] = {}
-    for error, state, updated in failing.values_list("error", "state", "updated")[:LOOKED_AT]:
-        groups.setdefault(same_kind(error), []).append((error, state, updated))
-    found = [
-        ErrorGroup(rows[0][0], len(rows), sum(state == State.PENDING for _, state, _ in rows), rows[0][2])
-        for rows in groups.values()
-    ]
-    return sorted(found, key=lambda group: -group.count)[:ERRORS]

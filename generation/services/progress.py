@@ -10,30 +10,18 @@ from django.db.models import Count, Q
 from django.utils import timezone
 from redis import RedisError
 
-from datasets import pulse
 from datasets.models import Conversation
 from generation.engine.recipe import Budget
-from generation.engine.stopping import same_kind
 from generation.models import Run, Slot
 
-from . import pullers, sinks
+from . import sinks
+from .troubles import ErrorGroup, Heard, error_groups, heard
 
 WINDOW = timedelta(seconds=60)
 CHART_SPAN = timedelta(minutes=10)
 POINTS = 30
 LANDED_AT_MOST = 2_000
 LATEST = 12
-FAILURES = 500
-
-
-@dataclass(frozen=True, slots=True)
-class ErrorGroup:
-    """Failures of one kind: an example in the server's own words, how many there are, and when the last was."""
-
-    error: str
-    count: int
-    waiting: int
-    last: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +43,7 @@ class Progress:
     """Calls a second along the chart, oldest first."""
     latency: list[float]
     """Mean seconds a call, along the same time."""
-    silence: int | None
-    """Seconds since a worker was heard, when it has been too long; 0 when none ever was."""
-    trouble: str
+    heard: Heard
     sink_trouble: str
     """What is being tried again just now, in the server's own words."""
     budget: Budget
@@ -80,12 +66,11 @@ def progress_of(run: Run) -> Progress:
         eta=_eta(run, rate),
         elapsed=_elapsed(run),
         acceptance=_acceptance(run),
-        errors=_errors(run),
+        errors=error_groups(run.slots.all()),
         latest=list(run.batch.conversations.select_related("persona").order_by("-pk")[:LATEST]),
         throughput=throughput,
         latency=latency,
-        silence=_silence(run),
-        trouble=_trouble(run),
+        heard=heard(run, queue="press"),
         sink_trouble=_sink_trouble(run),
         budget=Budget.model_validate(run.spec["budget"]),
     )
@@ -125,19 +110,6 @@ def _acceptance(run: Run) -> float | None:
     return counts["approved"] / decided if decided else None
 
 
-def _errors(run: Run) -> list[ErrorGroup]:
-    """The latest failures by kind, most frequent first. Waiting ones will be tried again by themselves."""
-    failing = run.slots.exclude(error="").filter(state__in=[Slot.State.FAILED, Slot.State.PENDING]).order_by("-updated")
-    groups: dict[str, list[tuple[str, str, datetime]]] = {}
-    for error, state, updated in failing.values_list("error", "state", "updated")[:FAILURES]:
-        groups.setdefault(same_kind(error), []).append((error, state, updated))
-    found = [
-        ErrorGroup(rows[0][0], len(rows), sum(state == Slot.State.PENDING for _, state, _ in rows), rows[0][2])
-        for rows in groups.values()
-    ]
-    return sorted(found, key=lambda group: -group.count)[:5]
-
-
 CHART = """
     SELECT width_bucket(extract(epoch FROM created)::float8, %(begin)s, %(end)s, %(points)s), count(*), avg(latency_ms)
     FROM generation_call WHERE run_id = %(run)s AND created >= to_timestamp(%(begin)s) GROUP BY 1
@@ -159,22 +131,6 @@ def _chart(run: Run) -> tuple[list[float], list[float]]:
     # A landing in the very instant of the end falls into a bucket of its own, which is none.
     rates = [buckets[number][0] / width if number in buckets else 0.0 for number in range(1, POINTS + 1)]
     return rates, [buckets[number][1] / 1000 for number in range(1, POINTS + 1) if number in buckets]
-
-
-def _silence(run: Run) -> int | None:
-    if not run.is_active:
-        return None
-    try:
-        return None if pulse.listens("press") else pulse.silence("press") or 0
-    except RedisError:  # where workers are heard of
-        return 0
-
-
-def _trouble(run: Run) -> str:
-    try:
-        return pullers.trouble_of(run) if run.is_active else ""
-    except RedisError:
-        return ""
 
 
 def _sink_trouble(run: Run) -> str:

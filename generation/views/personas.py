@@ -100,7 +100,7 @@ def persona_growth(request: HtmxHttpRequest, project: Project, growth: int) -> H
 def _look(growth: PersonaGrowth, now: Progress) -> str:
     """How the part of the page looks that a poll leaves alone while it stays as it is."""
     failed = 0 if growth.is_active else now.failed
-    return f"{growth.state}.{int(now.waiting > 0)}.{failed}.{int(now.silent)}.{crc32(now.trouble.encode())}"
+    return f"{growth.state}.{int(now.waiting > 0)}.{failed}.{int(now.heard.silence is not None)}.{crc32(now.heard.trouble.encode())}"
 
 
 @require_POST

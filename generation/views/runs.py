@@ -69,10 +69,10 @@ def _page(request: HtmxHttpRequest, run: Run, budget_form: BudgetForm, status: i
 
 def _parts(run: Run, now: progress.Progress) -> dict[str, str]:
     """How the parts of the page look that a poll leaves alone while they stay as they are."""
-    silence = "" if now.silence is None else str(now.silence // 10)
+    silence = "" if now.heard.silence is None else str(now.heard.silence // 10)
     return {
         "head": f"{run.state}.{int(run.slots_open > 0)}.{0 if run.is_active else run.slots_failed}",
-        "notes": f"{run.state}.{silence}.{int(now.running > 0)}.{crc32((now.trouble + now.sink_trouble).encode())}",
+        "notes": f"{run.state}.{silence}.{int(now.running > 0)}.{crc32((now.heard.trouble + now.sink_trouble).encode())}",
         "errors": ".".join(f"{group.count}-{group.waiting}" for group in now.errors) + f".{run.state}",
     }
 

@@ -27,10 +27,9 @@ from redis.commands.core import AsyncScript
 
 from datasets.pulse import board
 from datasets.text import clean
-from generation.engine.errors import EngineError, FatalError, TransientError
+from generation.engine.errors import EngineError, FatalError, KeyRefused, Overloaded, TransientError
 from generation.engine.providers.keys import DAY, HOUR, RULES, Hear, Key, KeyRules, Rest, news_of, patiently
 from generation.engine.providers.limits import LONGEST_PAUSE
-from generation.engine.providers.troubles import KeyRefused, Overloaded
 from generation.models import Endpoint, EndpointKey
 from generation.secrets import Undecryptable
 

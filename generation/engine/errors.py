@@ -42,3 +42,26 @@ class BadReply(EngineError):
 
 class DialogError(EngineError):
     """This dialog cannot be made, others may: all tries are used up."""
+
+
+# -- what model servers say no with ---------------------------------------------------------------------------------------
+
+
+class Overloaded(TransientError):
+    """The server wants less: 429, 5xx, or no answer in time. What a concurrency limit listens to."""
+
+
+class RateLimited(Overloaded):
+    """429: the key, or whoever it belongs to, has asked too often."""
+
+
+class KeyRefused(FatalError):
+    """The server knows the key and does not want it, or does not know it (401, 403), or its account is empty (402)."""
+
+
+class RefusedRequest(FatalError):
+    """The server refused the request as such (400, 422). `words` are its own."""
+
+    def __init__(self, message: str, words: str) -> None:
+        super().__init__(message)
+        self.words = words

@@ -317,8 +317,7 @@ Outcome = Made | Failed
 
 @dataclass(frozen=True, slots=True)
 class Job(Generic[Work]):
-    """One claimed piece of work, such as the brief of a dialog. `token` proves that the claim still holds when its outcome
-    lands."""
+    """One claimed piece of work, such as a dialog's brief. `token` proves that the claim holds when its outcome lands."""
 
     key: int
     token: str

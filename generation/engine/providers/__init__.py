@@ -4,7 +4,7 @@
 with `Server(address, keys=KeyPool([Key("one", "sk-…"), Key("two", "sk-…", hourly_limit=100)]))` its keys take turns.
 """
 
-from generation.engine.errors import OutOfCalls
+from generation.engine.errors import KeyRefused, OutOfCalls, Overloaded, RateLimited
 
 from .chat import OpenAIChat
 from .dialect import Dialect
@@ -13,7 +13,6 @@ from .keys import Key, KeyPool, KeyRing, KeyRules
 from .limits import AdaptiveLimiter, Limited
 from .retrying import Retrying, RetryPolicy
 from .servers import ClientPool, Server
-from .troubles import KeyRefused, Overloaded, RateLimited
 
 __all__ = [
     "AdaptiveLimiter",

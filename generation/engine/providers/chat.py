@@ -11,13 +11,14 @@ import aiohttp
 import httpx2
 import openai
 
+from generation.engine.errors import Overloaded, RefusedRequest
 from generation.engine.protocols import ChatRequest, Completion
 
 from .dialect import Dialect
 from .keys import with_a_key
 from .reply import ProseInsteadOfJson, completion, read_json
 from .servers import ClientPool, Server
-from .troubles import Overloaded, RefusedRequest, address, from_openai, from_transport
+from .troubles import address, from_openai, from_transport
 
 
 class OpenAIChat:

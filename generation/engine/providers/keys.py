@@ -15,9 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, Protocol, TypeVar
 
-from generation.engine.errors import EngineError, OutOfCalls, TransientError
-
-from .troubles import KeyRefused, Overloaded, RateLimited
+from generation.engine.errors import EngineError, KeyRefused, OutOfCalls, Overloaded, RateLimited, TransientError
 
 T = TypeVar("T")
 Hear = Callable[[str], None]

@@ -6,9 +6,8 @@ import asyncio
 import time
 from collections import deque
 
+from generation.engine.errors import Overloaded
 from generation.engine.protocols import ChatModel, ChatRequest, Completion
-
-from .troubles import Overloaded
 
 WINDOW = 1.0
 """Seconds in which the limit is cut once at most: a burst of refusals is one piece of news."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx2
@@ -14,10 +14,8 @@ from openai import AsyncOpenAI, DefaultAioHttpClient, Omit, Timeout
 from generation.engine.errors import FatalError
 
 from .dialect import Dialect
+from .keys import KeyRing
 from .local_embedder import LocalEmbedder
-
-if TYPE_CHECKING:
-    from .keys import KeyRing
 
 CONNECT_SECONDS = 10.0
 NO_KEY = "not-needed"

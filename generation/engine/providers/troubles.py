@@ -16,7 +16,16 @@ from urllib.parse import urlsplit
 import aiohttp
 import openai
 
-from generation.engine.errors import DialogError, EngineError, FatalError, TransientError
+from generation.engine.errors import (
+    DialogError,
+    EngineError,
+    FatalError,
+    KeyRefused,
+    Overloaded,
+    RateLimited,
+    RefusedRequest,
+    TransientError,
+)
 
 from .servers import Server
 
@@ -27,26 +36,6 @@ _TOO_LONG = re.compile(
 )
 _WITHHELD = ("content_filter", "content_policy_violation", "responsibleaipolicyviolation", "your input was flagged")
 _NO_CREDIT = ("insufficient_quota", "insufficient_balance", "billing_hard_limit_reached", "insufficient balance")
-
-
-class Overloaded(TransientError):
-    """The server wants less: 429, 5xx, or no answer in time. What a concurrency limit listens to."""
-
-
-class RateLimited(Overloaded):
-    """429: the key, or whoever it belongs to, has asked too often."""
-
-
-class KeyRefused(FatalError):
-    """The server knows the key and does not want it, or does not know it (401, 403), or its account is empty (402)."""
-
-
-class RefusedRequest(FatalError):
-    """The server refused the request as such (400, 422). `words` are its own."""
-
-    def __init__(self, message: str, words: str) -> None:
-        super().__init__(message)
-        self.words = words
 
 
 def from_openai(error: openai.OpenAIError, server: Server, model: str) -> EngineError:

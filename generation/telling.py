@@ -31,7 +31,7 @@ def told(spec: Recipe, frozen: Frozen) -> list[tuple[str, str]]:
         ("Judged by", _judging(spec, frozen)),
         ("Improved", _improving(spec)),
         ("Pairs", _pairs(spec)),
-        ("Stops when", " Or: ".join(_rule(rule) for rule in spec.stopping)),
+        ("Stops when", _stopping(spec)),
         ("Sent to", ", ".join(sink.name for sink in spec.sinks)),
         ("Turn hooks", ", ".join(hook.name for hook in spec.hooks)),
     ]
@@ -100,24 +100,37 @@ def _pairs(spec: Recipe) -> str:
     return f"{product.answers} answers, by {STRATEGIES[product.strategy]}, at least {product.gap:g} apart"
 
 
+def _stopping(spec: Recipe) -> str:
+    said = "; or ".join(_rule(rule) for rule in spec.stopping)
+    return f"{said}." if said else ""
+
+
 def _rule(rule: rules.Rule) -> str:
     match rule:
         case rules.Conversations():
-            return f"{rule.number:,} conversations were made."
+            return f"{rule.number:,} conversations were made"
         case rules.Coverage():
-            return f"{rule.share:.0%} of the passages were asked about, {rule.visits} times each."
+            times = "once" if rule.visits == 1 else f"{rule.visits} times"
+            return f"{rule.share:.0%} of the passages were asked about, {times} each"
         case rules.Personas():
-            return f"{rule.number:,} different personas have spoken."
+            return f"{rule.number:,} different personas have spoken"
         case rules.ErrorRate():
-            return f"{rule.rate:.0%} of the last {rule.window} conversations failed."
+            return f"{rule.rate:.0%} of the last {rule.window} conversations failed"
         case rules.Spending():
-            limits = rule.model_dump(exclude={"kind"}, exclude_none=True).items()
-            return (
-                " or ".join(f"{limit:,} {name.replace('_', ' ')}" for name, limit in limits if name != "kind")
-                + " are spent."
-            )
+            return " or ".join(_limits(rule))
         case rules.AllOf():
-            return f"All of: {' '.join(_rule(inner) for inner in rule.rules)}"
+            return f"all of ({'; '.join(_rule(inner) for inner in rule.rules)})"
         case rules.AnyOf():
-            return f"One of: {' '.join(_rule(inner) for inner in rule.rules)}"
-    return f"“{rule.name}” says so."
+            return f"one of ({'; '.join(_rule(inner) for inner in rule.rules)})"
+    return f"“{rule.name}” says so"
+
+
+def _limits(rule: rules.Spending) -> Iterator[str]:
+    for said, limit in (
+        ("{:,} prompt tokens are spent", rule.prompt_tokens),
+        ("{:,} reply tokens are spent", rule.completion_tokens),
+        ("{:,} tokens are spent", rule.tokens),
+        ("the money limit of {:,f} is reached", rule.money),
+    ):
+        if limit is not None:
+            yield said.format(limit)

@@ -76,14 +76,13 @@ class Spending(Variant):
     def reason(self, facts: Facts) -> str | None:
         tokens = facts.prompt_tokens + facts.completion_tokens
         spent: list[tuple[str, Decimal | int, Decimal | int | None]] = [
-            ("prompt tokens", facts.prompt_tokens, self.prompt_tokens),
-            ("reply tokens", facts.completion_tokens, self.completion_tokens),
-            ("tokens", tokens, self.tokens),
-            ("money", facts.money, self.money),
+            ("The limit of {:,} prompt tokens is reached.", facts.prompt_tokens, self.prompt_tokens),
+            ("The limit of {:,} reply tokens is reached.", facts.completion_tokens, self.completion_tokens),
+            ("The limit of {:,} tokens is reached.", tokens, self.tokens),
+            ("The money limit of {:,f} is reached.", facts.money, self.money),
         ]
-        used_up = (f"{limit:,} {what}" for what, used, limit in spent if limit is not None and used >= limit)
-        limit = next(used_up, None)
-        return f"The limit of {limit} is reached." if limit else None
+        used_up = (said.format(limit) for said, used, limit in spent if limit is not None and used >= limit)
+        return next(used_up, None)
 
 
 class ErrorRate(Variant):

@@ -60,6 +60,8 @@ def amount(value: float, unit: Unit) -> str:
         return f"${_number(value, 2 if value < 100 else 0)}" if value >= 0.01 or not value else f"${value:.4f}"
     if unit == "%":
         return f"{_number(100 * value, 1)} %"
+    if unit == "s" and abs(value) < 1:
+        return f"{round(value, 3):.2g} s"
     return f"{_number(value, 0 if unit == 'tokens' else 1)} {unit}"
 
 

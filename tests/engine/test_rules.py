@@ -68,6 +68,12 @@ def test_rules_nest() -> None:
     assert nested.reason(Facts(prompt_tokens=1_000)) == "The limit of 1,000 tokens is reached."
 
 
+def test_what_is_spent_is_named_by_what_it_is() -> None:
+    money = rule(kind="spending", tokens=9_000, money="1250.5")
+    assert money.reason(Facts(money=Decimal(1_300))) == "The money limit of 1,250.5 is reached."
+    assert money.reason(Facts(completion_tokens=9_000)) == "The limit of 9,000 tokens is reached."
+
+
 def test_a_list_of_rules_is_met_by_any_of_them() -> None:
     several = live([rules.Conversations(number=5), rules.Personas(number=2)], {})
     assert several.reason(Facts(personas=2)) is not None

@@ -16,6 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datasets.models import Project, User
+from generation.metrics_page import seconds
 from generation.models import Call, Endpoint, Run
 from generation.services import metrics
 from generation.services.metrics import Metrics
@@ -252,6 +253,12 @@ def test_the_run_page_leads_to_its_metrics_which_are_charts_and_a_table(
     assert 'hx-trigger="every 5s"' in shown
     assert "<style" not in shown
     assert " style=" not in shown
+
+
+def test_parts_of_a_second_on_an_axis_are_told_apart() -> None:
+    assert [seconds(tick) for tick in (0, 0.025, 0.05, 0.15, 0.348, 1, 2.5, 30)] == [
+        *("0 s", "0.025 s", "0.05 s", "0.15 s", "0.35 s", "1 s", "2.5 s", "30 s")
+    ]
 
 
 def test_metrics_of_a_run_with_nothing_yet_say_so_and_go_on_looking(

@@ -58,9 +58,19 @@ def test_every_part_is_told_in_words(project: Project) -> None:
         "Retrieval": "once a conversation, 5 passages, from the corpus, “House rules”",
         "Judged by": "helpfulness, grounding; overall: the lowest",
         "Pairs": "3 answers, by temperature, at least 0.1 apart",
-        "Stops when": "25% of the last 50 conversations failed. Or: All of: "
-        "100% of the passages were asked about, 2 times each. 5,000 prompt tokens are spent.",
+        "Stops when": "25% of the last 50 conversations failed; or all of "
+        "(100% of the passages were asked about, 2 times each; 5,000 prompt tokens are spent).",
     }
+
+
+def test_what_stands_inside_another_rule_is_told_apart_from_what_stands_beside_it(project: Project) -> None:
+    either = {"kind": "any", "rules": [{"kind": "coverage", "share": 0.5}, {"kind": "conversations", "number": 1200}]}
+    spending = {"kind": "spending", "completion_tokens": 9000, "money": "2.50"}
+    told = said(project, corpus=passages_of(project, 3), stopping=[{"kind": "all", "rules": [either, spending]}])
+    assert told["Stops when"] == (
+        "all of (one of (50% of the passages were asked about, once each; 1,200 conversations were made); "
+        "9,000 reply tokens are spent or the money limit of 2.50 is reached)."
+    )
 
 
 def test_improving_is_told_where_it_is_done(project: Project) -> None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from django import template
-from django.forms import BaseForm, BoundField, CheckboxInput, FileInput
+from django.forms import BaseForm, BoundField, CheckboxInput, FileInput, Select, Widget
 from django.templatetags.static import static
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -218,7 +218,16 @@ def field(bound: BoundField, label: str = "", help: str = "", unit: str = "", wi
         "label": label or bound.label,
         "unit": unit,
         "width": width,
+        "optional": not bound.field.required and _may_be_empty(widget),
     }
+
+
+def _may_be_empty(widget: Widget) -> bool:
+    """A list to choose one from, whose first line is not empty, is never left out, whatever is sent without it."""
+    if not isinstance(widget, Select) or widget.allow_multiple_selected:
+        return True
+    value, _ = next(iter(widget.choices), ("", ""))
+    return value in ("", None)
 
 
 @register.inclusion_tag("components/form.html")

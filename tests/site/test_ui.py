@@ -246,6 +246,15 @@ def test_help_given_in_the_template_is_tied_too() -> None:
     assert "optional" in html
 
 
+def test_a_choice_without_an_empty_line_is_not_called_optional() -> None:
+    class Choices(forms.Form):
+        product = forms.ChoiceField(choices=[("dialogs", "Dialogs"), ("rows", "Rows")], required=False)
+        corpus = forms.ChoiceField(choices=[("", "None"), ("1", "Handbook")], required=False)
+
+    assert "optional" not in render("{% field form.product %}", form=Choices())
+    assert "optional" in render("{% field form.corpus %}", form=Choices())
+
+
 def test_every_kind_of_field_has_a_label_or_a_legend() -> None:
     html = render("{% fields form %}", form=Sample())
     assert html.count("<label for=") == 6  # name, key, agreed, file, and one for each way

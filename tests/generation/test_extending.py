@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import json
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +26,7 @@ from generation.services.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.engine.parts import Model
 from tests.factories import make_corpus
+from tests.fixtures_model_server import RunningModelServer
 from tests.generation.pulled import pulled
 from tests.generation.runs import launched, recipe
 
@@ -65,13 +68,29 @@ def test_every_kind_has_an_example() -> None:
     }
 
 
-def test_the_script_of_the_document_is_the_one_that_is_tested() -> None:
-    code = dict(BLOCKS)["examples/library.py"].strip()
-    script = (ROOT / "examples/library.py").read_text()
-    assert code.partition("TEXTS")[2] in script
-    assert [line for line in code.splitlines() if "import" in line] == [
-        line for line in script.splitlines() if line.startswith(("import", "from"))
-    ]
+def test_the_script_of_the_document_is_the_one_of_the_examples() -> None:
+    docstring, _, script = (ROOT / "examples/library.py").read_text().partition("\n\n")
+    assert docstring.startswith('"""')
+    assert dict(BLOCKS)["examples/library.py"] == script
+
+
+def test_the_script_of_the_document_runs_in_an_empty_folder(model_server: RunningModelServer, tmp_path: Path) -> None:
+    (tmp_path / "library.py").write_text(dict(BLOCKS)["examples/library.py"])
+    command = [sys.executable, "library.py", model_server.base_url, "m", "out.jsonl"]
+    told = {"PYTHONPATH": str(ROOT), "OPENAI_API_KEY": "secret"}
+
+    def ran() -> str:
+        done = subprocess.run(command, cwd=tmp_path, env=told, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    model_server.control(keys=["other"])
+    assert "The server does not accept this API key" in ran()
+    model_server.control(keys=["secret"])
+    assert ran() == "10 made, 0 failed"
+    rows = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(rows) == 10
+    assert {row["messages"][0]["content"] for row in rows} == {"You are a helpful support agent."}
 
 
 def test_a_run_is_made_of_everything_that_is_added(acme: Any, project: Project, corpus: Corpus, tmp_path: Path) -> None:

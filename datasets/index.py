@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
@@ -113,6 +113,8 @@ class Hit:
 
     passage: IndexedPassage
     score: float
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """Where it stands, if that is not an index of our own."""
 
 
 class Client:
@@ -274,9 +276,9 @@ class PassageIndex:
             await self._create(dense_size)
             info = await self._client.call("GET", self._path)
         _check(info["config"]["params"], dense_size)
-        for field in INDEXED_FIELDS:
-            if field not in info["payload_schema"]:
-                index = {"field_name": field, "field_schema": "integer"}
+        for name in INDEXED_FIELDS:
+            if name not in info["payload_schema"]:
+                index = {"field_name": name, "field_schema": "integer"}
                 await self._client.call("PUT", f"{self._path}/index?wait=true", index)
 
     async def _create(self, dense_size: int | None) -> None:

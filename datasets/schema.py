@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Role = Literal["system", "user", "assistant", "tool"]
 Operation = Literal[
@@ -59,9 +59,9 @@ class Source(Frozen):
     """A passage that stood before the assistant when it answered.
 
     `start` and `end` are character offsets into the document's text. `passage` and `document` are 0 for a text that is
-    not in the archive. `score` is what the retriever gave (its scale is
-    the retriever's own: BM25, cosine or RRF), None when the passage was reserved rather than retrieved. The text is kept,
-    so that a trace stays readable after its document has been replaced.
+    not in the archive. `score` is what the retriever gave (its scale is the retriever's own: BM25, cosine or RRF), None
+    when the passage was reserved rather than retrieved. `metadata` is what the retriever said of it besides, such as where
+    it stands. The text is kept, so that a trace stays readable after its document has been replaced.
     """
 
     passage: int
@@ -73,6 +73,7 @@ class Source(Frozen):
     page: int | None = None
     heading: str = ""
     score: float | None = None
+    metadata: dict[str, JsonValue] = {}
 
 
 class Step(Frozen):
@@ -113,6 +114,7 @@ class Dialog(Frozen):
     messages: tuple[Message, ...]
     system_prompt: str = ""
     persona: str = ""
+    """Who the user is, in the words that models were told."""
     trace: Trace = Trace()
     tools: tuple[ToolSpec, ...] = ()
     """What the assistant could ask for."""

@@ -78,7 +78,7 @@ class AdoptedIndex:
             page=None,
             heading="",
         )
-        return Hit(passage, point.score or 0.0)
+        return Hit(passage, point.score or 0.0, {"id": point.key, "collection_name": self._adopted.collection})
 
 
 def copies_of(corpus_id: int, points: Sequence[str]) -> dict[str, Copy]:

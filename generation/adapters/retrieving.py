@@ -76,6 +76,7 @@ def source_of(hit: Hit) -> Source:
         page=passage.page,
         heading=passage.heading,
         score=round(hit.score, 4),
+        metadata=dict(hit.metadata),
     )
 
 

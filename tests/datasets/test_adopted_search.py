@@ -79,6 +79,7 @@ def test_a_question_finds_the_passages_that_were_copied(
     document = corpus.documents.get(key="2")
     assert (first.document, first.passage) == (document.pk, document.passages.get().pk)
     assert (first.title, first.text, first.end, first.score) == ("Case 2", TEXTS[1], len(TEXTS[1]), 1.0)
+    assert first.metadata == {"id": "2", "collection_name": "court"}
     assert len(others) == 2
     assert foreign.noted() == {"written": [], "asked": ["POST /collections/court/points/query"]}
     assert len(retrieve(corpus, "The dog", depth=1)) == 1
@@ -106,6 +107,7 @@ def test_what_was_not_copied_or_has_changed_comes_back_as_a_text_outside_the_arc
     qdrant.upsert("court", [models.PointStruct(id=2, vector=list(vector(TEXTS[1], SIZE)), payload=changed)])
     [new] = retrieve(corpus, TEXTS[2], depth=1)
     assert (new.document, new.passage, new.title, new.text) == (0, 0, "Case 3", TEXTS[2])
+    assert new.metadata == {"id": "3", "collection_name": "court"}
     [other] = retrieve(corpus, TEXTS[1], depth=1)
     assert (other.document, other.passage, other.text) == (0, 0, "The dog sleeps now.")
     page = client_of(owner).get(at("corpus-search", corpus), {"q": TEXTS[2]}).content.decode()

@@ -67,6 +67,12 @@ def test_each_answer_shows_its_sources_with_a_way_to_the_place(
     assert 'Old manual</b> <span class="muted">(no longer in the corpus)' in page
 
 
+def test_what_a_retriever_said_of_a_source_stands_below_it(project: Project, reviewer: Client) -> None:
+    found = make_source(passage=0, document=0, metadata={"id": "point-4", "collection_name": "<i>court</i>"})
+    page = read(reviewer, make_conversation(project, dialog=make_dialog(trace=make_trace(found))))
+    assert "id: point-4 · collection_name: &lt;i&gt;court&lt;/i&gt;" in page
+
+
 def test_a_document_of_another_project_is_never_linked(project: Project, document: Document, reviewer: Client) -> None:
     foreign = Document.objects.create(
         corpus=make_corpus(), source=document.source, key="x", title="X", text="x", characters=1, revision=1

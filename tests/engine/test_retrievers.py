@@ -95,6 +95,14 @@ async def test_the_briefing_and_what_is_retrieved_stand_together_with_their_scor
     ]
 
 
+async def test_what_a_retriever_says_of_a_find_stays_with_it_through_caches_chains_and_ensembles() -> None:
+    said = {"collection_name": "court", "id": "point-4"}
+    found = text("Outside.", score=0.5).model_copy(update={"metadata": said})
+    retriever = Cached(Chained((Library(), Ensemble(((Library(found), 1.0),)))))
+    modified = await WithRetrieval(retriever).modify("P", Brief(seed=1, turns=1, contexts=(source(1),)), "q")
+    assert [each.metadata for each in modified.sources] == [{}, said]
+
+
 # -- patience --------------------------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,7 @@ FORMATS: dict[str, Format] = {
         row=raw.row,
         reads_trace=True,
         judgement=raw.judgement,
+        cast=raw.cast,
     ),
     **PREFERENCES,
 }

@@ -60,6 +60,8 @@ class Format:
     """Whether a row says what the trace holds; for the others it need not be read."""
     judgement: Callable[[Dialog, Judged], Row] | None = None
     """What a row says besides when a judge has spoken, for formats that say it."""
+    cast: Callable[[Row, str, int], Row] | None = None
+    """The row with the name and depth of the project's persona that asked in it, for formats that say them."""
     compare: Callable[[Sequence[Rated], Options], Row | Skip] | None = None
     """A row of the judged versions of one conversation, in place of `row`, for formats that compare them."""
 

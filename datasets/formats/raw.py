@@ -34,6 +34,12 @@ def row(dialog: Dialog, options: Options) -> Row | Skip:
     return prompt | patched({"conversations": said, **_beside(dialog)}, dialog.extra.get("row"))
 
 
+def cast(row: Row, name: str, depth: int) -> Row:
+    """A row with the persona of the project that asked in it, by name and by how far from its document it was grown."""
+    told = {"persona_name": name, "persona_generation_depth": depth}
+    return row | {"metadata": row["metadata"] | told} if isinstance(row.get("metadata"), dict) else row
+
+
 def judgement(dialog: Dialog, judged: Judged) -> Row:
     told = evaluation(judged)
     return patched(told, dialog.extra.get("judgement")) if judged.evaluator == EVALUATOR else told
@@ -116,4 +122,5 @@ def _metadata(asked: list[Source]) -> Row:
 
 
 def _hit(source: Source) -> Row:
-    return {"id": str(source.passage), "score": source.score}
+    known: Row = {"id": str(source.passage)} if source.passage else {}
+    return known | {"score": source.score} | source.metadata

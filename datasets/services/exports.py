@@ -131,6 +131,8 @@ def row_of(conversation: Conversation, format: str, options: Options) -> dict[st
         return Skip("Its stored messages cannot be read.")
     if isinstance(row, Skip):
         return row
+    if shape.cast and conversation.persona:
+        row = shape.cast(row, conversation.persona.name, conversation.persona.depth)
     if shape.judgement and (judged := _judged(conversation)):
         row |= shape.judgement(dialog, judged)
     if options.metadata:
@@ -155,6 +157,7 @@ def _facts(conversation: Conversation) -> dict[str, Any]:
         "version": conversation.head.number,
         "run": conversation.batch.name,
         "persona": conversation.persona.name if conversation.persona else None,
+        "persona_depth": conversation.persona.depth if conversation.persona else None,
         "status": conversation.status,
         "labels": [label.name for label in conversation.labels.all()],
         "score": conversation.score,
@@ -166,6 +169,8 @@ def _readable(rows: ConversationQuerySet, format: str, options: Options) -> Conv
     """With what `row_of` reads, and no more: a trace is many times as long as what was said."""
     shape = FORMATS[format]
     rows = rows.with_head()
+    if shape.cast:
+        rows = rows.select_related("persona")
     if shape.judgement:
         rows = rows.prefetch_related("head__judgements")
     if shape.compare:

@@ -11,6 +11,7 @@ from datasets.schema import Dialog, Message
 from . import prompts
 from .calls import Calls
 from .errors import DialogError, EngineError, FatalError, OutOfCalls, TransientError
+from .judging import reaches
 from .openings import Anything
 from .prompts.improving import again
 from .protocols import (
@@ -105,7 +106,7 @@ class DialogMaker:
         if self.improvement is None or len(attempts) > self.improvement.attempts:
             return False
         latest, best = attempts[-1].overall, attempts[Made(tuple(attempts)).best].overall
-        return latest is not None and best is not None and best < self.improvement.below
+        return latest is not None and best is not None and not reaches(best, self.improvement.below)
 
     async def _better(self, brief: Brief, parent: Attempt, calls: Calls, number: int) -> tuple[Attempt, Calls]:
         """Another attempt at `parent`, from its first bad answer on, told what its judge said."""
@@ -199,7 +200,7 @@ class DialogMaker:
         return Dialog(
             messages=messages,
             system_prompt=prompts.ungrounded(self.prompt),
-            persona=brief.persona.name if brief.persona else "",
+            persona=(brief.persona.description or brief.persona.name) if brief.persona else "",
             trace=calls.trace,
             tools=brief.tools,
         )

@@ -21,6 +21,11 @@ Threshold = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(gt=0, le=100)]
 
 
+def reaches(overall: float, floor: float) -> bool:
+    """Whether a score is at least `floor`. Means of decimal scores land a hair beside the threshold that they equal."""
+    return overall >= floor - 1e-9
+
+
 class Grades(Part):
     """The lowest overall score of each grade; what lies below all of them is not acceptable."""
 
@@ -37,9 +42,7 @@ class Grades(Part):
 
     def of(self, overall: float) -> GradeName:
         """The grade of an overall score from 0 to 1."""
-        # Means of decimal scores land a hair beside the threshold that they equal.
-        met = (name for name, floor in self._floors().items() if overall >= floor - 1e-9)
-        return next(met, "not_acceptable")
+        return next((name for name, floor in self._floors().items() if reaches(overall, floor)), "not_acceptable")
 
     def _floors(self) -> dict[GradeName, float]:
         return {

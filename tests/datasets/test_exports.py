@@ -19,9 +19,10 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from datasets import tasks
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
-from datasets.models import Export, Project, User, Version
+from datasets.models import Conversation, Export, Persona, Project, User, Version
 from datasets.services import exports
 from datasets.services.errors import Refused
+from datasets.services.personas import save_persona
 from tests.factories import make_conversation, make_dialog, make_project, make_source, make_trace
 
 pytestmark = pytest.mark.django_db
@@ -288,6 +289,22 @@ def test_a_row_has_no_more_than_trainers_read_unless_metadata_is_asked_for(proje
     assert [(source["title"], source["start"], source["score"]) for source in told["sources"]] == [
         ("Manual", 0, 0.8125)
     ]
+
+
+def test_a_raw_row_says_who_asked_and_how_far_from_its_document_that_persona_was_grown(
+    project: Project, owner: User
+) -> None:
+    persona = save_persona(project=project, name="Ada", description="A night nurse.", features={}, author=None)
+    Persona.objects.filter(pk=persona.pk).update(depth=2)
+    asked = make_conversation(project, dialog=make_dialog(persona="A night nurse.\n- mood: calm"), status="approved")
+    Conversation.objects.filter(pk=asked.pk).update(persona=persona)
+    make_conversation(project, status="approved")
+    rows = lines(written(ask(project, owner, "raw")))
+    assert [row["persona"] for row in rows] == ["A night nurse.\n- mood: calm", None]
+    told = [(row["metadata"]["persona_name"], row["metadata"]["persona_generation_depth"]) for row in rows]
+    assert told == [("Ada", 2), (None, None)]
+    [full, _] = lines(written(ask(project, owner, options=Options(metadata=True))))
+    assert (full["metadata"]["persona"], full["metadata"]["persona_depth"]) == ("Ada", 2)
 
 
 def test_a_file_that_the_offline_model_touched_says_so_in_its_name_and_on_every_page(

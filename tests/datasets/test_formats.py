@@ -230,6 +230,27 @@ def test_a_raw_row_of_our_own_says_contexts_persona_and_what_the_judge_said() ->
     }
 
 
+def test_a_raw_row_names_all_contexts_of_its_question_in_order_and_the_first_of_them() -> None:
+    reserved = tuple(make_source(passage=number, text=f"Passage {number}.", score=None) for number in (7, 3, 5))
+    asked = Step(operation="instruction", model="m", request=(), reply=0, message=0, sources=reserved)
+    row = row_of("raw", make_dialog("Reset?", "Hold it.", trace=Trace(texts=("x",), steps=(asked,))))
+    assert (row["metadata"]["context_id"], row["metadata"]["context_ids"]) == ("7", ["7", "3", "5"])
+    assert "retrieval" not in row["metadata"]
+
+
+def test_a_raw_row_keeps_what_a_retriever_said_of_its_finds() -> None:
+    found = make_source(passage=0, score=0.75, metadata={"id": "point-4", "collection_name": "court"})
+    given = make_source(passage=0, score=0.5, text="Elsewhere.")
+    step = Step(operation="answer", model="m", request=(), reply=0, message=1, sources=(found, given))
+    dialog = make_dialog("Reset?", "Hold it.", trace=Trace(texts=("x",), steps=(step,)))
+    assert row_of("raw", dialog)["metadata"]["retrieval"] == {
+        "hits": [{"score": 0.75, "id": "point-4", "collection_name": "court"}, {"score": 0.5}]
+    }
+    first, second = metadata(dialog, {})["sources"]
+    assert first["metadata"] == {"id": "point-4", "collection_name": "court"}
+    assert "metadata" not in second
+
+
 def test_a_raw_row_takes_what_no_template_takes() -> None:
     row = row_of("raw", dialog_of(("assistant", "Hello."), ("user", "")))
     assert [entry["role"] for entry in row["conversations"]] == ["assistant", "user"]

@@ -12,7 +12,7 @@ import pytest
 from datasets.schema import Dialog, Message
 from generation.engine.dialog import Improvement, kept_before
 from generation.engine.errors import BadReply, FatalError
-from generation.engine.protocols import Brief, CallLog, ChatRequest, Failed, Made, Outcome, Verdict
+from generation.engine.protocols import Brief, CallLog, ChatRequest, Failed, Made, ModifiedPrompt, Outcome, Verdict
 from tests.engine.parts import Model, maker, reply_to
 
 
@@ -54,6 +54,32 @@ def made(outcome: Outcome) -> Made:
 async def test_a_good_dialog_is_left_alone() -> None:
     outcome = made(await improved(Judge([0.7])))
     assert [attempt.origin for attempt in outcome.attempts] == ["generated"]
+
+
+async def test_a_mean_of_decimals_that_equals_the_threshold_is_good_enough() -> None:
+    mean = (0.6 + 0.7 + 0.8) / 3  # 0.6999999999999998
+    assert mean < 0.7
+    assert len(made(await improved(Judge([mean]))).attempts) == 1
+
+
+async def test_both_attempts_are_answered_by_the_modified_prompt_and_the_second_is_what_is_judged() -> None:
+    class Modifier:
+        async def modify(self, prompt: str, brief: Brief, query: str) -> ModifiedPrompt:
+            return ModifiedPrompt(f"{prompt} Mind the rain.")
+
+    model, judge = Model(talkative), Judge([0.3, 0.9])
+    parts = maker(model, evaluator=judge, improvement=Improvement(2, below=0.7), modifier=Modifier())
+    outcome = made(await parts.make(Brief(seed=1, turns=1)))
+    systems = [model.of(operation)[0].turns[0].content for operation in ("answer", "improve")]
+    assert all("You help. Mind the rain." in system for system in systems)
+    assert [dialog.messages for dialog in judge.seen] == [attempt.dialog.messages for attempt in outcome.attempts]
+    assert outcome.dialog.messages == judge.seen[1].messages
+
+
+async def test_without_a_judge_nothing_is_improved() -> None:
+    parts = maker(Model(talkative), improvement=Improvement(2, below=0.7))
+    outcome = made(await parts.make(Brief(seed=1, turns=1)))
+    assert [(attempt.origin, attempt.verdict) for attempt in outcome.attempts] == [("generated", None)]
 
 
 async def test_bad_then_good_takes_exactly_two_generations_and_the_second_counts() -> None:

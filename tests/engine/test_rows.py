@@ -60,7 +60,7 @@ async def test_a_row_is_one_instruction_and_one_call_and_stands_in_the_dialog_as
     assert [message.role for message in dialog.messages] == ["user", "assistant"]
     assert dialog.messages[0].content == "How do I reset it?"
     assert dialog.messages[1].content == '{\n  "title": "Zurücksetzen",\n  "kind": "how-to",\n  "minutes": 2\n}'
-    assert (dialog.output, dialog.turns, dialog.persona) == (GOOD, 1, "Ada")
+    assert (dialog.output, dialog.turns, dialog.persona) == (GOOD, 1, "A nurse.")
     assert [(step.operation, step.message) for step in outcome.steps] == [("instruction", 0), ("row", 1)]
 
 

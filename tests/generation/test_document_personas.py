@@ -100,4 +100,4 @@ def test_conversations_keep_the_persona_that_asked(project: Project, corpus: Cor
     run = pulled(launched(project, corpus=corpus.pk, conversations=3, max_turns=1, grown_personas=True))
     made = Conversation.objects.filter(batch=run.batch_id).with_head()
     assert len({conversation.persona_id for conversation in made}) == 3
-    assert all(conversation.head.persona.startswith("Ada of") for conversation in made)
+    assert all(conversation.head.persona.endswith("asks.\n- mood: calm") for conversation in made)

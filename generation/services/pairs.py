@@ -22,7 +22,8 @@ ONE_SIDED, WASTEFUL = 0.75, 0.40
 
 Only = Literal["", "valid", "discarded"]
 
-# Each conversation of the batch once: its best and worst judged alternative, by the latest judgement of each.
+# Each conversation of the batch once: its best and worst judged alternative, by the latest judgement of each. Answers
+# that were given in the same way are of one kind, though each has a label of its own: enhanced, enhanced_2.
 COMPARED = """
     WITH judged AS (
         SELECT DISTINCT ON (version.id) version.conversation_id, version.number, version.label, judgement.overall
@@ -36,8 +37,8 @@ COMPARED = """
                (array_agg(label ORDER BY overall DESC, number))[1] AS label
         FROM judged GROUP BY conversation_id
     )
-    SELECT label, count(*), sum(chosen), sum(rejected) FROM compared
-    WHERE chosen > rejected AND chosen - rejected >= %(gap)s - 1e-9 GROUP BY label ORDER BY 2 DESC, 1
+    SELECT regexp_replace(label, '_[0-9]+$', '') AS kind, count(*), sum(chosen), sum(rejected) FROM compared
+    WHERE chosen > rejected AND chosen - rejected >= %(gap)s - 1e-9 GROUP BY kind ORDER BY 2 DESC, 1
 """
 
 

@@ -14,7 +14,7 @@ from django.urls import reverse
 
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
-from datasets.models import Conversation, Project, User
+from datasets.models import Conversation, Project, User, Version
 from datasets.schema import Step
 from datasets.services import exports
 from generation.engine.protocols import Attempt, Made, Verdict
@@ -199,6 +199,19 @@ def test_pairs_are_counted_with_their_means_and_what_was_chosen(run: Run) -> Non
     assert round(report.mean_gap or 0, 3) == 0.4
     assert report.labels == {"way 1": 2, "way 2": 1}
     assert report.warnings == []
+
+
+@pytest.mark.django_db
+def test_answers_that_were_given_in_the_same_way_count_as_one_kind(project: Project) -> None:
+    run = landed(paired(project, conversations=2), answers(0.9, 0.5), answers(0.5, 0.9, question="Two?"))
+    for label, kind in {"first": "first", "first_2": "first", "temperature_0.90": "temperature_0.90"}.items():
+        Version.objects.filter(origin="alternative").update(label=label)
+        assert report_of(run).labels == {kind: 2}
+    Version.objects.filter(origin="alternative", number=1).update(label="first")
+    Version.objects.filter(origin="alternative", number=2).update(label="first_2")
+    report = report_of(run)
+    assert report.labels == {"first": 2}
+    assert "“first” is the better answer in 100%" in report.warnings[0]
 
 
 @pytest.mark.django_db

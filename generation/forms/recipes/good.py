@@ -17,6 +17,11 @@ GRADES = tuple(Grades.model_fields)
 NAMES = {"vector_grounding": "Closeness to passages", "coherence": "Coherence", "relevance": "Relevance of questions"}
 
 
+def is_judged(said: dict[str, Any]) -> bool:
+    """Pairs always are: the switch is not shown for them, as little as that of improving."""
+    return bool(said["judge"] or said["product"] == "pairs")
+
+
 class GoodFields(forms.Form):
     retrieval_when = forms.ChoiceField(
         choices=[
@@ -130,11 +135,10 @@ class GoodFields(forms.Form):
             "attempts": said["improve_attempts"] or 2,
             "below": 0.72 if said["improve_below"] is None else said["improve_below"],
         }
-        improves = said["improve"] and said["product"] != "pairs"  # for which it is not shown
         return {
             "retrieval": retrieval,
-            "judge": self._judging(said) if said["judge"] else None,
-            "improve": improving if improves else None,
+            "judge": self._judging(said) if is_judged(said) else None,
+            "improve": improving if said["improve"] and said["product"] != "pairs" else None,
         }
 
     def _judging(self, said: dict[str, Any]) -> dict[str, Any]:

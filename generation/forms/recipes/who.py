@@ -10,6 +10,8 @@ from datasets.models import Project, PromptRole
 from generation.engine.protocols import ModelRole
 from generation.engine.recipe import Recipe
 
+from .good import is_judged
+
 ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
 
 
@@ -55,7 +57,7 @@ class WhoFields(forms.Form):
     def who(self, said: dict[str, Any]) -> dict[str, Any]:
         """The part of the recipe that these fields say."""
         correspondent = said["correspondent_prompt"]
-        roles = [role for role in ROLES if role != "judge" or said["judge"]]
+        roles = [role for role in ROLES if role != "judge" or is_judged(said)]
         return {
             "respondent_prompt": said["respondent_prompt"].pk,
             "correspondent_prompt": correspondent.pk if correspondent else None,

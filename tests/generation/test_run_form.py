@@ -192,7 +192,6 @@ def test_a_recipe_that_leaves_things_out_comes_back_the_same(
         ({"product": "rows"}, "row_schema", "object with properties"),
         ({"product": "rows", "row_schema": "{"}, "row_schema", "not JSON"),
         ({"product": "tool_dialogs"}, "tools", "at least 1"),
-        ({"product": "pairs"}, "__all__", "needs a judge"),
         ({"improve": "on"}, "__all__", "needs a judge"),
         ({"judge": "on", "weight_coherence": "1"}, "__all__", "embedding model"),
         ({"judge": "on", "grade_good": "0.95"}, "grade_perfect", "falling"),
@@ -228,6 +227,22 @@ def test_improving_is_a_switch_of_other_products_than_pairs_and_says_nothing_whe
     assert "Improving adds" not in summary
     assert client.post(address(project), said | {"product": "pairs"}).status_code == 302
     assert (Run.objects.get().spec["product"]["kind"], Run.objects.get().spec["improve"]) == ("pairs", None)
+
+
+def test_pairs_are_judged_without_being_asked_for(project: Project, teammate: User, client_of: ClientOf) -> None:
+    expert(project)
+    client = client_of(teammate)
+    said = shown(client, project) | {"product": "pairs"}
+    assert "judge" not in said
+    assert client.post(address(project), said).status_code == 302
+    assert Run.objects.get().spec["judge"]["weights"] == {"factuality": 1.0, "grounding": 1.0, "helpfulness": 1.0}
+
+
+def test_what_keeps_a_run_from_being_reckoned_is_said_in_the_summary(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    expert(project)
+    assert "needs a judge" in estimate(client_of(teammate), project, improve="on")
 
 
 def test_a_run_of_pairs_that_was_to_improve_can_be_read_and_is_launched_again_without_that(

@@ -85,13 +85,14 @@ def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
     elif "trial" in asked:
         spec = get_object_or_404(project.trials, pk=asked["trial"], kind=Trial.Kind.PREVIEW).request["recipe"]
     else:
-        return first_choices(project)
+        searched = request.GET.keys() & PersonaSearchForm.base_fields.keys()
+        return first_choices(project, PersonaSearchForm(request.GET).group() if searched else None)
     return initial_from(RecipeSpec.model_validate(spec))
 
 
 def _estimate(project: Project, form: RecipeForm) -> dict[str, object]:
     if not form.is_valid():
-        return {"refusal": "Complete the form for an estimate."}
+        return {"refusal": next(iter(form.non_field_errors()), "Complete the form for an estimate.")}
     try:
         reckoned = estimating.estimate_recipe(project=project, spec=form.recipe())
     except Refused as refusal:

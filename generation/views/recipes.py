@@ -85,8 +85,7 @@ def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
     elif "trial" in asked:
         spec = get_object_or_404(project.trials, pk=asked["trial"], kind=Trial.Kind.PREVIEW).request["recipe"]
     else:
-        searched = request.GET.keys() & PersonaSearchForm.base_fields.keys()
-        return first_choices(project, PersonaSearchForm(request.GET).group() if searched else None)
+        return first_choices(project)
     return initial_from(RecipeSpec.model_validate(spec))
 
 

@@ -115,7 +115,7 @@ class ConfigJob:
         wanted, paths, options = self.config.output.export or Export(), self._paths(name), self.options_of(known)
         paths[0].parent.mkdir(parents=True, exist_ok=True)
         if wanted.split is None:
-            say(f"{write_rows(run, paths[0], known, options)} conversations in {paths[0]}")
+            say(f"{write_rows(run, paths[0], known, options, say)} conversations in {paths[0]}")
             return
         split = Split(wanted.split, shuffle=wanted.shuffle, seed=wanted.seed)
         train, held = paths

@@ -23,9 +23,10 @@ NARROWER: tuple[Together, ...] = ("documents", "passages", "nothing")
 """What rows that stay together have in common, the fewest last."""
 
 
-def write_rows(run: Run, path: Path, format: str, options: Options) -> int:
+def write_rows(run: Run, path: Path, format: str, options: Options, say: Say) -> int:
     """Returns how many. Raises CommandError, or Refused, when there are none."""
     export = _ready(_asked(run, format, options, None))
+    _tell_skips(export, path, say)
     with export.file.open("rb") as rows, path.open("wb") as target:
         shutil.copyfileobj(rows, target)
     return export.rows_written
@@ -40,7 +41,7 @@ def write_split(run: Run, train: Path, held: Path, format: str, options: Options
         reached = 2 * export.rows_held >= split.wanted(export.rows_written)
         if export.error != exports.INSEPARABLE and (reached or together == NARROWER[-1]):
             break
-    _ready(export)
+    _tell_skips(_ready(export), train, say)
     if together != NARROWER[0]:
         say(f"{held}: too many rows are related for a share of {split.validation:g}. {TOGETHER[together]}")
     unpack(Path(export.file.path), {TRAIN: train, VALIDATION: held})
@@ -55,6 +56,11 @@ def write_report(run: Run, path: Path) -> None:
     if report.state != Report.State.DONE:
         raise CommandError(report.error)
     path.write_text(file_of(report), encoding="utf-8")
+
+
+def _tell_skips(export: Export, path: Path, say: Say) -> None:
+    for reason, count in export.skips.items():
+        say(f"{path}: {count} conversation{'s are' if count > 1 else ' is'} left out. {reason}")
 
 
 def _asked(run: Run, format: str, options: Options, split: Split | None) -> Export:

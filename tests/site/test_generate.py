@@ -215,6 +215,18 @@ def test_exports_of_a_config_are_split_by_its_share_and_seed(tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("many")
+def test_conversations_that_a_format_cannot_hold_are_counted_with_the_reason(tmp_path: Path) -> None:
+    export = {"formats": ["alpaca"], "split": 0.25}
+    generation = {"num_dialogs": 12, "max_turns": 3}
+    config = config_file(tmp_path, **talks(generation=generation, output={"export": export}))
+    _, said = follow(config, out=tmp_path / "rows.jsonl", endpoint="Offline model")
+    longer = sum(len(row["conversations"]) > 2 for row in rows(tmp_path / "rows.jsonl"))
+    written = sum(len(rows(tmp_path / f"rows_alpaca_{side}.jsonl")) for side in ("train", "val"))
+    assert written + longer == 12
+    assert f"{tmp_path}/rows_alpaca_train.jsonl: {longer} conversations are left out. It has several turns" in said
+
+
+@pytest.mark.usefixtures("many")
 def test_a_split_that_is_not_shuffled_holds_back_the_first_rows(tmp_path: Path) -> None:
     export = {"formats": ["messages"], "split": 0.25, "shuffle": False}
     path = tmp_path / "report" / "of_it.html"

@@ -85,7 +85,7 @@ class Command(BaseCommand):
         run = runs.start_run(project=project, spec=job.spec(project, endpoint, self.say), user=None)
         self.follow(run)
         if run.slots_done:
-            written = write_rows(run, job.out, job.format, job.options_of(job.format))
+            written = write_rows(run, job.out, job.format, job.options_of(job.format), self.say)
             self.say(f"{written} conversations in {job.out}{' (by the offline model)' if run.offline else ''}")
             job.deliver(run, self.say)
         if run.state != Run.State.DONE:

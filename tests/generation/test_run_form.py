@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
@@ -119,6 +120,12 @@ def full_recipe(project: Project, server: Endpoint) -> Recipe:
     )
 
 
+def rows_of(properties: dict[str, Any]) -> dict[str, Any]:
+    """The schema of rows that must have all of these and nothing else."""
+    whole = {"properties": properties, "required": list(properties), "additionalProperties": False}
+    return {"type": "object"} | whole
+
+
 def test_every_field_reaches_the_recipe_and_comes_back_from_it(
     project: Project, server: Endpoint, teammate: User, client_of: ClientOf
 ) -> None:
@@ -146,6 +153,20 @@ def test_every_field_reaches_the_recipe_and_comes_back_from_it(
         {"correspondent_prompt": None, "instruction_prompt": None},
         {"retrieval": {"when": "never", "with_context": False}},
         {"product": {"kind": "rows", "form": {"type": "object", "properties": {"topic": {"type": "string"}}}}},
+        {"product": {"kind": "rows", "form": rows_of({" a": {"type": "string"}, "b": {"enum": [1, "x, y"]}})}},
+        {"product": {"kind": "rows", "form": rows_of({"a": {"type": "string", "description": "Two\nlines."}})}},
+        {
+            "product": {
+                "kind": "rows",
+                "form": rows_of({"a": {"type": "integer", "minimum": 1}, "b": {"type": "number"}}),
+            }
+        },
+        {
+            "product": {
+                "kind": "rows",
+                "form": rows_of({"a": {"type": "number"}, "b": {"enum": ["x", "y"], "type": "string"}}),
+            }
+        },
         {"product": {"kind": "pairs", "strategy": "combined", "answers": 4, "gap": 0.25}},
         {
             "questions": {
@@ -191,6 +212,14 @@ def test_a_recipe_that_leaves_things_out_comes_back_the_same(
     [
         ({"product": "rows"}, "row_schema", "object with properties"),
         ({"product": "rows", "row_schema": "{"}, "row_schema", "not JSON"),
+        ({"product": "rows", "row_name_0": "a", "row_schema": '{"type": "object"}'}, "row_schema", "not both"),
+        ({"product": "rows", "row_name_0": "a", "row_name_4": "a"}, "row_name_4", "Another field"),
+        ({"product": "rows", "row_about_1": "The topic."}, "row_name_1", "a name"),
+        (
+            {"product": "rows", "row_name_0": "a", "row_kind_0": "choice", "row_about_0": "x, x"},
+            "row_about_0",
+            "two or",
+        ),
         ({"product": "tool_dialogs"}, "tools", "at least 1"),
         ({"improve": "on"}, "__all__", "needs a judge"),
         ({"judge": "on", "weight_coherence": "1"}, "__all__", "embedding model"),
@@ -227,6 +256,37 @@ def test_improving_is_a_switch_of_other_products_than_pairs_and_says_nothing_whe
     assert "Improving adds" not in summary
     assert client.post(address(project), said | {"product": "pairs"}).status_code == 302
     assert (Run.objects.get().spec["product"]["kind"], Run.objects.get().spec["improve"]) == ("pairs", None)
+
+
+def test_what_a_row_holds_is_named_field_by_field_and_comes_back_so(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    expert(project)
+    client = client_of(teammate)
+    said = {
+        "product": "rows",
+        "row_name_0": "Zeta", "row_about_0": "What it is about.",
+        "row_name_1": "mood", "row_kind_1": "choice", "row_about_1": "calm,  angry, calm",
+        "row_name_3": "steps", "row_kind_3": "texts",
+        "row_name_4": "urgent", "row_kind_4": "boolean",
+    }  # fmt: skip
+    assert client.post(address(project), shown(client, project) | said).status_code == 302
+    form = json.loads(Run.objects.get().spec["product"]["form"])
+    assert form == {
+        "type": "object",
+        "properties": {
+            "Zeta": {"type": "string", "description": "What it is about."},
+            "mood": {"type": "string", "enum": ["calm", "angry"]},
+            "steps": {"type": "array", "items": {"type": "string"}},
+            "urgent": {"type": "boolean"},
+        },
+        "required": ["Zeta", "mood", "steps", "urgent"],
+        "additionalProperties": False,
+    }
+    assert list(form["properties"]) == ["Zeta", "mood", "steps", "urgent"]
+    again = shown(client, project, f"?run={Run.objects.get().pk}")
+    assert [again.get(f"row_name_{number}") for number in range(5)] == ["Zeta", "mood", "steps", "urgent", None]
+    assert (again["row_kind_1"], again["row_about_1"], again.get("row_schema")) == ("choice", "calm, angry", None)
 
 
 def test_pairs_are_judged_without_being_asked_for(project: Project, teammate: User, client_of: ClientOf) -> None:

@@ -40,6 +40,7 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
         self.set_up_more()
 
     def clean(self) -> dict[str, Any]:
+        super().clean()
         if not self.errors:
             self._recipe = self._build(self.cleaned_data)
         return self.cleaned_data

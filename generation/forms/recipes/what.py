@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django import forms
@@ -10,6 +9,8 @@ from django import forms
 from datasets.models import Project
 from generation import extensions
 from generation.engine.recipe import Pairs, Recipe, Rows, ToolDialogs
+
+from .rows import RowFields, initial_rows
 
 PRODUCTS = [
     ("dialogs", "Conversations"),
@@ -25,7 +26,7 @@ STRATEGIES = [
 ]
 
 
-class WhatFields(forms.Form):
+class WhatFields(RowFields):
     project: Project
 
     name = forms.CharField(max_length=120, required=False, help_text="Empty: named after the corpus and the time.")
@@ -56,13 +57,6 @@ class WhatFields(forms.Form):
     )
     tools_sample = forms.IntegerField(
         min_value=1, max_value=20, initial=2, required=False, label="Tools a conversation"
-    )
-    row_schema = forms.CharField(
-        max_length=100_000,
-        required=False,
-        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "mono"}),
-        label="Schema of a row",
-        help_text="A JSON schema of an object; each reply is held to it.",
     )
     pairs_strategy = forms.ChoiceField(
         choices=STRATEGIES, initial="temperature", required=False, label="Answers vary by"
@@ -120,19 +114,11 @@ class WhatFields(forms.Form):
 
     def set_up_what(self, project: Project) -> None:
         self.fields["corpus"].queryset = project.corpora.all()
+        self.set_up_rows()
         self.fields["personas"].queryset = project.personas.usable().by_hand()
         self.fields["tools"].queryset = project.tools.filter(archived=False)
         self.fields["second_endpoint"].queryset = project.endpoints.all()
         self.fields["writer"].choices = [("", "Built-in"), *((name, name) for name in extensions.names("instructions"))]
-
-    def clean_row_schema(self) -> dict[str, Any] | None:
-        text = self.cleaned_data["row_schema"].strip()
-        if not text:
-            return None
-        try:
-            return json.loads(text)
-        except ValueError as error:
-            raise forms.ValidationError(f"This is not JSON: {error}.") from error
 
     def what(self, said: dict[str, Any]) -> dict[str, Any]:
         """The part of the recipe that these fields say."""
@@ -160,7 +146,7 @@ class WhatFields(forms.Form):
             tools = sorted(tool.pk for tool in said["tools"])
             return {"kind": kind, "tools": tools, "sample": said["tools_sample"] or 2}
         if kind == "rows":
-            return {"kind": kind, "form": said["row_schema"] or {}}
+            return {"kind": kind, "form": self.row_form(said)}
         if kind == "pairs":
             second = said["second_endpoint"]
             return {
@@ -192,7 +178,7 @@ def initial_what(recipe: Recipe) -> dict[str, Any]:
     if isinstance(product, ToolDialogs):
         initial |= {"tools": list(product.tools), "tools_sample": product.sample}
     elif isinstance(product, Rows):
-        initial["row_schema"] = json.dumps(product.form, indent=2, ensure_ascii=False)
+        initial |= initial_rows(product.form)
     elif isinstance(product, Pairs):
         initial |= {
             "pairs_strategy": product.strategy,

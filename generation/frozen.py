@@ -82,13 +82,22 @@ class Expected(Part):
     money: Decimal = Decimal(0)
 
 
+class FrozenCast(Part):
+    """Who asks, as the run's page tells of it: how many, and the first of them by name. Slots point to what each says."""
+
+    total: int = 0
+    names: tuple[str, ...] = ()
+
+
 class Frozen(Part):
     corpus_name: str = ""
     expected: Expected = Expected()
     respondent: FrozenText
     correspondent: FrozenText | None = None
     instruction: FrozenText | None = None
+    cast: FrozenCast = FrozenCast()
     personas: dict[int, FrozenText] = {}
+    """Of runs that were launched when the texts of personas were copied: their slots point to no version of them."""
     models: dict[ModelRole, FrozenModel]
     second: FrozenModel | None = None
     """The other model of preference pairs."""

@@ -13,6 +13,8 @@ WHEN = {
     "dialog": "once a conversation, {} passages",
     "never": "never",
 }
+NAMED = 20
+"""So many personas are told by name."""
 OVERALL = {"mean": "their mean", "weighted": "their mean by weight", "min": "the lowest"}
 STRATEGIES = {
     "temperature": "temperature",
@@ -25,6 +27,7 @@ STRATEGIES = {
 def told(spec: Recipe, frozen: Frozen) -> list[tuple[str, str]]:
     """Headings with what there is to say below each; nothing is said of what the recipe leaves out."""
     parts = [
+        ("Personas", _personas(frozen)),
         ("Questions", "; ".join(_questions(spec))),
         ("Personas of documents", "ask about their own" if spec.grown_personas else ""),
         ("Retrieval", _retrieval(spec)),
@@ -36,6 +39,13 @@ def told(spec: Recipe, frozen: Frozen) -> list[tuple[str, str]]:
         ("Turn hooks", ", ".join(hook.name for hook in spec.hooks)),
     ]
     return [(heading, text) for heading, text in parts if text]
+
+
+def _personas(frozen: Frozen) -> str:
+    """The first of them by name, and how many more there are."""
+    names = frozen.cast.names or tuple(persona.name for persona in frozen.personas.values())[:NAMED]
+    more = (frozen.cast.total or len(frozen.personas)) - len(names)
+    return ", ".join(names) + (f", and {more:,} more" if more > 0 else "")
 
 
 def _questions(spec: Recipe) -> Iterator[str]:

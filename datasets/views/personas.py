@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import urlencode
+
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -33,6 +35,7 @@ def persona_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
         "page": keyset(rows, "name", after=place["after"] or None, before=place["before"] or None, size=PAGE),
         "archived": archived,
         "q": place["q"],
+        "in_a_run": urlencode({"persona_q": place["q"], "persona_document": place["document"] or ""}),
         "document": place["document"] and project_document(project, place["document"]),
         "waiting": project.personas.waiting().count(),
         "rejected": archived and project.personas.filter(archived=True, proposed=True).exists(),

@@ -24,20 +24,20 @@ def briefs_for(run: Run, spec: Recipe, frozen: Frozen, slots: Sequence[Slot]) ->
 
 
 def _people(versions: set[int]) -> dict[int, PersonaSketch]:
-    """The personas of documents, by version."""
+    """Personas by version."""
     rows = PersonaVersion.objects.select_related("persona").filter(pk__in=versions) if versions else []
     return {row.pk: PersonaSketch(row.persona.name, row.in_words) for row in rows}
 
 
 def _brief(spec: Recipe, frozen: Frozen, slot: Slot, contexts: tuple[Source, ...], own: PersonaSketch | None) -> Brief:
-    """`own` is a persona of the slot's document."""
+    """`own` is what the slot points to; in runs of old that may be nothing, where the frozen recipe holds the text."""
     persona = frozen.personas.get(slot.persona_id) if slot.persona_id else None
-    chosen = PersonaSketch(name=persona.name, description=persona.text) if persona else None
+    copied = PersonaSketch(name=persona.name, description=persona.text) if persona else None
     return Brief(
         seed=slot.seed,
         turns=slot.turns,
         contexts=contexts,
-        persona=own or chosen,
+        persona=own or copied,
         slot=slot.pk or 0,
         questions=spec.questions.batch if slot.leads and slot.index % spec.questions.batch == 0 else 1,
         opening=slot.opening,

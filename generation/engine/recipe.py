@@ -220,6 +220,15 @@ class Improving(Part):
     below: Annotated[float, Field(ge=0, le=1)] = 0.72
 
 
+class PersonaGroup(Part):
+    """The usable personas that have something in common, whoever they are when a run is launched; all, if it is nothing."""
+
+    words: Annotated[str, Field(max_length=100)] = ""
+    """Each of them is in a persona's name or description."""
+    document: int | None = None
+    """The one that they were written from."""
+
+
 class Budget(Part):
     """Where to stop: total tokens (prompt + completion) and money in the endpoints' currency; None is no limit."""
 
@@ -238,8 +247,10 @@ class Recipe(Part):
     instruction_prompt: int | None = None
     """None uses the built-in instruction writer."""
     personas: tuple[int, ...] = ()
+    persona_groups: Annotated[tuple[PersonaGroup, ...], Field(max_length=20)] = ()
+    """Who takes part besides `personas`, without being named one by one."""
     grown_personas: bool = False
-    """Whether the personas that were written from the corpus's documents ask about those; `personas` ask about others."""
+    """Whether the personas that were written from the corpus's documents ask about those; all others ask about others."""
     models: dict[ModelRole, ModelChoice]
     product: Product = Dialogs()
     conversations: Annotated[int, Field(ge=1, le=100_000)] = 20
@@ -322,7 +333,7 @@ class Recipe(Part):
         if self.judge is None and (self.improve or self.product.kind == "pairs"):
             what = "Improving" if self.improve else "Comparing answers"
             raise ValueError(f"{what} needs a judge: switch judging on.")
-        if not (self.personas or self.grown_personas) and any(
+        if not (self.personas or self.persona_groups or self.grown_personas) and any(
             rule.kind == "personas" for rule in rules.each(self.stopping)
         ):
             raise ValueError("A rule on personas needs personas: choose some, or leave the rule out.")

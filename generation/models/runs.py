@@ -106,7 +106,7 @@ class Slot(Leased):
         null=True,
         related_name="+",
         db_index=False,
-        help_text="Of a persona that the frozen recipe does not hold: one of a document's own.",
+        help_text="Of its persona, as it was at the launch; none where the frozen recipe holds the text.",
     )
     batch = models.PositiveIntegerField(default=0, help_text="Slots of a batch have their questions written together.")
     leads = models.BooleanField(default=True, help_text="Whether it has its question written; others wait for theirs.")

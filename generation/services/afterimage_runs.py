@@ -14,7 +14,7 @@ from django.db import transaction
 from datasets.models import Corpus, Persona, Project, Prompt, PromptRole, User
 from datasets.services.errors import Refused
 from datasets.services.prompts import save_prompt
-from generation.engine.recipe import ModelChoice, Recipe
+from generation.engine.recipe import ModelChoice, PersonaGroup, Recipe
 from generation.models import Endpoint
 from generation.models.endpoints import check_web_address
 from generation.secrets import Undecryptable
@@ -56,7 +56,7 @@ def pasted_recipe(
         corpus=_pasted_corpus(project, config, corpus),
         prompt=prompt_for(project=project, text=config.respondent.system_prompt or "", author=actor).pk,
         choice=choice_of(config, server),
-        personas=_pasted_personas(project, config),
+        persona_groups=_pasted_personas(project, config),
     )
     return Pasted(spec, afterimage.left_to_pages(config))
 
@@ -82,13 +82,13 @@ def _pasted_corpus(project: Project, config: Config, chosen: Corpus | None) -> i
     raise Refused(sentence, field="corpus")
 
 
-def _pasted_personas(project: Project, config: Config) -> Sequence[int]:
+def _pasted_personas(project: Project, config: Config) -> Sequence[PersonaGroup]:
+    """Everybody, where the config asks for personas."""
     if not config.personas.enabled:
         return ()
-    found = list(project.personas.usable().order_by("pk").values_list("pk", flat=True))
-    if not found:
+    if not project.personas.usable().exists():
         raise Wrong("The config asks for personas and this project has none: grow some from a corpus first.")
-    return found
+    return (PersonaGroup(),)
 
 
 def choice_of(config: Config, endpoint: Endpoint) -> ModelChoice:

@@ -180,7 +180,13 @@ def concurrency_of(config: Config) -> int:
 
 
 def recipe_of(
-    config: Config, *, corpus: int | None, prompt: int, choice: recipes.ModelChoice, personas: Sequence[int] = ()
+    config: Config,
+    *,
+    corpus: int | None,
+    prompt: int,
+    choice: recipes.ModelChoice,
+    personas: Sequence[int] = (),
+    persona_groups: Sequence[recipes.PersonaGroup] = (),
 ) -> recipes.Recipe:
     """The recipe that does what the config says, in rows of a project. Raises Wrong.
 
@@ -195,6 +201,7 @@ def recipe_of(
             corpus=corpus if grounded else None,
             respondent_prompt=prompt,
             personas=tuple(personas) if config.personas.enabled else (),
+            persona_groups=tuple(persona_groups) if config.personas.enabled else (),
             models=dict.fromkeys(roles, choice),
             conversations=config.generation.num_dialogs or config.num_requested or MOST,
             max_turns=config.generation.max_turns,

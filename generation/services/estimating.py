@@ -12,6 +12,7 @@ from generation.engine.sampling import slots_for_visits
 from generation.frozen import Frozen, FrozenModel
 from generation.models import Call
 
+from . import persona_pool
 from .freezing import freeze
 
 SAMPLE = 500
@@ -36,11 +37,11 @@ def slots_of(spec: Recipe, passages: int) -> int:
 
 def estimate_frozen(*, project: Project, spec: Recipe, frozen: Frozen, slots: int) -> Estimate:
     speeches = {role: _speech(project, model) for role, model in frozen.models.items()}
-    return estimate(spec, _texts(spec, frozen), speeches, slots)
+    return estimate(spec, _texts(project, spec, frozen), speeches, slots)
 
 
-def _texts(spec: Recipe, frozen: Frozen) -> Texts:
-    personas = [len(persona.text) for persona in frozen.personas.values()]
+def _texts(project: Project, spec: Recipe, frozen: Frozen) -> Texts:
+    personas = [len(row.current.in_words) for row in persona_pool.sample(project=project, spec=spec, size=SAMPLE)]
     own = {
         role: len(text.text)
         for role, text in (("correspondent", frozen.correspondent), ("instruction", frozen.instruction))

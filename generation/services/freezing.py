@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from django.db.models import QuerySet
-
-from datasets.models import Persona, Project, Prompt, PromptRole
+from datasets.models import Project, Prompt, PromptRole
 from datasets.schema import ToolSpec
 from datasets.services.errors import Refused
 from generation import extensions
@@ -15,18 +13,20 @@ from generation.engine.recipe import ModelChoice, Pairs, Recipe, ToolDialogs, co
 from generation.frozen import Frozen, FrozenCriterion, FrozenModel, FrozenText
 from generation.models import CorpusEmbedding, Endpoint
 
+from . import persona_pool
+
 
 def freeze(*, project: Project, spec: Recipe) -> Frozen:
     """Raises Refused, naming the field, when an id is not of this project or a part of the recipe would do nothing."""
     if spec.idle:
         raise Refused(spec.idle, field="improve")
     _check_extensions(spec)
+    persona_pool.check(project=project, spec=spec)
     return Frozen(
         corpus_name=_corpus_name(project, spec),
         respondent=_prompt(project, spec.respondent_prompt, PromptRole.RESPONDENT),
         correspondent=_optional_prompt(project, spec.correspondent_prompt, PromptRole.CORRESPONDENT),
         instruction=_optional_prompt(project, spec.instruction_prompt, PromptRole.INSTRUCTION),
-        personas=_personas(project.personas.filter(proposed=False, pk__in=spec.personas), spec),
         models={role: frozen_model(project, role, choice) for role, choice in spec.models.items()},
         second=_second(project, spec),
         embedding=_embedding(project, spec),
@@ -140,21 +140,6 @@ def _prompt(project: Project, pk: int, role: PromptRole) -> FrozenText:
 
 def _optional_prompt(project: Project, pk: int | None, role: PromptRole) -> FrozenText | None:
     return None if pk is None else _prompt(project, pk, role)
-
-
-def _personas(found: QuerySet[Persona], spec: Recipe) -> dict[int, FrozenText]:
-    rows = {persona.pk: persona for persona in found.select_related("current") if persona.current}
-    if len(rows) != len(set(spec.personas)):
-        raise Refused("One of those personas is not in this project: choose again.", field="personas")
-    return {
-        pk: FrozenText(
-            id=pk,
-            name=row.name,
-            version=row.current.number,
-            text=row.current.in_words,
-        )
-        for pk, row in rows.items()
-    }
 
 
 def frozen_model(project: Project, role: str, choice: ModelChoice) -> FrozenModel:

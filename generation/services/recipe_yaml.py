@@ -8,7 +8,7 @@ import yaml
 from django.db.models import Model, QuerySet
 from pydantic import ValidationError
 
-from datasets.models import Project, PromptRole
+from datasets.models import Document, Persona, Project, PromptRole
 from datasets.services.errors import Refused
 from generation.engine.recipe import Recipe, Rows, ToolDialogs
 from generation.frozen import Frozen, FrozenText
@@ -18,7 +18,9 @@ HEAD = "# A recipe of AfterImage. Its names are those of a project's corpora, pr
 
 
 def write_yaml(spec: Recipe, frozen: Frozen) -> str:
-    """`frozen` has the names of what `spec` points to. What is left at its default is not said."""
+    """`frozen` has the names of what `spec` points to; personas have those of today, and are left out where they are gone.
+    What is left at its default is not said.
+    """
     said = spec.model_dump(mode="json", exclude_defaults=True)
     named: dict[str, Any] = {"corpus": frozen.corpus_name or None}
     for role in PromptRole:
@@ -26,7 +28,10 @@ def write_yaml(spec: Recipe, frozen: Frozen) -> str:
         if text is not None:
             named[f"{role}_prompt"] = text.name
     if spec.personas:
-        named["personas"] = [frozen.personas[pk].name for pk in spec.personas]
+        named["personas"] = _names(spec, frozen)
+    if spec.persona_groups:
+        titles = dict(_documents_of(spec).values_list("pk", "title"))
+        named["persona_groups"] = [_with_title(group, titles) for group in said["persona_groups"]]
     named["models"] = {
         role: choice | {"endpoint": frozen.models[role].endpoint_name} for role, choice in said["models"].items()
     }
@@ -35,6 +40,20 @@ def write_yaml(spec: Recipe, frozen: Frozen) -> str:
     if isinstance(spec.product, Rows):
         named["product"] = said["product"] | {"form": spec.product.form}
     return HEAD + yaml.safe_dump(named | {key: said[key] for key in said if key not in named}, **STYLE)
+
+
+def _names(spec: Recipe, frozen: Frozen) -> list[str]:
+    copied = {pk: persona.name for pk, persona in frozen.personas.items()}
+    names = copied | dict(Persona.objects.filter(pk__in=spec.personas).values_list("pk", "name"))
+    return [names[pk] for pk in spec.personas if pk in names]
+
+
+def _documents_of(spec: Recipe) -> QuerySet[Document]:
+    return Document.objects.filter(pk__in={group.document for group in spec.persona_groups})
+
+
+def _with_title(group: dict[str, Any], titles: dict[int, str]) -> dict[str, Any]:
+    return group | {"document": titles.get(group["document"], "")} if "document" in group else group
 
 
 STYLE: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 120}
@@ -47,7 +66,9 @@ def read_yaml(*, project: Project, text: str) -> Recipe:
         if said.get(key) is not None:
             said[key] = _pk(_rows(project, key), said[key], key)
     if isinstance(said.get("personas"), list):
-        said["personas"] = [_pk(_rows(project, "personas"), name, "persona") for name in said["personas"]]
+        said["personas"] = _people(project, said["personas"])
+    if isinstance(said.get("persona_groups"), list):
+        said["persona_groups"] = [_group(project, group) for group in said["persona_groups"]]
     if isinstance(said.get("models"), dict):
         said["models"] = {role: _choice(project, choice) for role, choice in said["models"].items()}
     if isinstance(said.get("product"), dict):
@@ -75,7 +96,6 @@ def _rows(project: Project, key: str) -> QuerySet[Any]:
     prompts = project.prompts.filter(archived=False)
     return {
         "corpus": project.corpora.all(),
-        "personas": project.personas.usable(),
         "endpoint": project.endpoints.all(),
         "tools": project.tools.filter(archived=False),
         **{f"{role}_prompt": prompts.filter(role=role) for role in PromptRole},
@@ -86,6 +106,27 @@ def _choice(project: Project, choice: Any) -> Any:
     if not isinstance(choice, dict) or "endpoint" not in choice:
         return choice
     return choice | {"endpoint": _pk(_rows(project, "endpoint"), choice["endpoint"], "endpoint")}
+
+
+def _people(project: Project, names: list[Any]) -> list[int]:
+    """In one query, however many they are."""
+    said = [name for name in names if isinstance(name, str | int | float)]
+    known = dict(project.personas.usable().filter(name__in=map(str, said)).values_list("name", "pk"))
+    nobody = project.personas.none()
+    return [known.get(str(name)) or _pk(nobody, name, "persona") for name in names]
+
+
+def _group(project: Project, group: Any) -> Any:
+    """A group names its document by the title, which then has to be that of one document."""
+    if not isinstance(group, dict) or group.get("document") is None:
+        return group
+    found = Document.objects.filter(corpus__project=project, title=str(group["document"]))[:2].values_list(
+        "pk", flat=True
+    )
+    if len(found) != 1:
+        many = "Several documents are" if found else "There is no document"
+        raise Refused(f"{many} titled “{str(group['document'])[:100]}” in this project.", field="text")
+    return group | {"document": found[0]}
 
 
 def _product(project: Project, product: dict[str, Any]) -> dict[str, Any]:

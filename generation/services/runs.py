@@ -16,7 +16,7 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.frozen import Expected, Frozen
 from generation.models import Recipe, Run, Slot
 
-from . import document_casting, pullers
+from . import document_casting, persona_pool, pullers
 from .estimating import estimate_frozen, slots_of
 from .freezing import freeze
 
@@ -33,11 +33,15 @@ def start_run(
     passages = passages_of(spec)
     slots = slots_of(spec, len(passages))
     reckoned = estimate_frozen(project=project, spec=spec, frozen=frozen, slots=slots)
+    dealt = persona_pool.versions_dealt(project=project, spec=spec)
     frozen = frozen.model_copy(
-        update={"expected": Expected(tokens=reckoned.tokens / slots, money=reckoned.cost / slots)}
+        update={
+            "expected": Expected(tokens=reckoned.tokens / slots, money=reckoned.cost / slots),
+            "cast": persona_pool.cast_of(dealt),
+        }
     )
     run = _create_run(project=project, spec=spec, frozen=frozen, user=user, name=name, recipe=recipe, slots=slots)
-    _write_slots(run, plan_of(spec, passages, slots), document_casting.versions_of(spec))
+    _write_slots(run, plan_of(spec, passages, slots, tuple(dealt)), document_casting.versions_of(spec) | dealt)
     return run
 
 
@@ -55,15 +59,17 @@ def _used(spec: RecipeSpec) -> dict[int, int]:
         return dict(cursor.fetchall())
 
 
-def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[sampling.SlotPlan]:
-    """What each slot is asked to be. With personas of documents, those ask about their own."""
+def plan_of(
+    spec: RecipeSpec, passages: Sequence[int], slots: int, personas: Sequence[int]
+) -> Iterable[sampling.SlotPlan]:
+    """What each slot is asked to be. `personas` are dealt evenly; with personas of documents, those ask about their own."""
     plans = sampling.plan(
         slots,
         seed=spec.seed,
         max_turns=spec.max_turns,
         passages=passages,
         contexts=spec.contexts,
-        personas=spec.personas,
+        personas=personas,
         batch=spec.questions.batch,
         used=_used(spec) if spec.questions.fresh else None,
     )
@@ -73,7 +79,7 @@ def plan_of(spec: RecipeSpec, passages: Sequence[int], slots: int) -> Iterable[s
 def _write_slots(run: Run, plans: Iterable[sampling.SlotPlan], versions: Mapping[int, int]) -> None:
     """By COPY: a hundred thousand slots take a second, inside the request that launches them.
 
-    `versions` are those of the personas of documents, by persona.
+    `versions` are those that are in use now, by persona.
     """
     columns = (
         "run_id, index, batch, leads, opening, sketch, seed, turns, context, persona_id, "

@@ -29,6 +29,7 @@ from generation.engine.simulators import write_correspondent_prompt
 from generation.models import Endpoint, Run, Slot, Trial
 from generation.secrets import Undecryptable
 
+from . import document_casting, persona_pool
 from .freezing import freeze
 from .landing import judgement_columns
 from .runs import passages_of, plan_of
@@ -139,7 +140,7 @@ async def _preview(trial: Trial) -> dict[str, Any]:
     """One conversation as the recipe would make it, with its whole trace."""
     spec = Recipe.model_validate(trial.request["recipe"])
     frozen = await sync_to_async(freeze)(project=trial.project, spec=spec)
-    brief = await sync_to_async(_first_brief)(spec, frozen)
+    brief = await sync_to_async(_first_brief)(trial.project, spec, frozen)
     async with open_press(spec, frozen) as press:
         outcome = await press.maker.make(brief)
     if isinstance(outcome, Failed):
@@ -156,10 +157,12 @@ async def _preview(trial: Trial) -> dict[str, Any]:
     return {"attempts": attempts, "best": outcome.best, "offline": frozen.offline}
 
 
-def _first_brief(spec: Recipe, frozen: Any) -> Brief:
+def _first_brief(project: Project, spec: Recipe, frozen: Any) -> Brief:
     """The brief of the slot that a run of this recipe would begin with, at its full length."""
-    (plan,) = plan_of(spec, passages_of(spec), 1)
-    slot = Slot(index=0, seed=plan.seed, turns=spec.max_turns, context=list(plan.contexts), persona_id=plan.persona)
+    dealt = persona_pool.versions_dealt(project=project, spec=spec)
+    (plan,) = plan_of(spec, passages_of(spec), 1, tuple(dealt))
+    version = (document_casting.versions_of(spec) | dealt).get(plan.persona or 0)
+    slot = Slot(index=0, seed=plan.seed, turns=spec.max_turns, context=list(plan.contexts), persona_version_id=version)
     (brief,) = briefs_for(Run(corpus_id=spec.corpus), spec, frozen, [slot])
     return replace(brief, questions=1)
 

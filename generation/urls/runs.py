@@ -8,6 +8,7 @@ urlpatterns = [
     path("p/<slug:project>/runs/", runs.run_list, name="run-list"),
     path("p/<slug:project>/runs/new/", recipes.run_new, name="run-new"),
     path("p/<slug:project>/runs/estimate/", recipes.run_estimate, name="run-estimate"),
+    path("p/<slug:project>/runs/personas/", recipes.run_personas, name="run-personas"),
     path("p/<slug:project>/runs/preview/", recipes.run_preview, name="run-preview"),
     path("p/<slug:project>/runs/running-now/", runs.running_now, name="running-now"),
     path("p/<slug:project>/runs/<int:run>/", runs.run_detail, name="run-detail"),

@@ -15,9 +15,9 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.engine.recipe import Recipe as RecipeSpec
-from generation.forms.recipes import RecipeForm, first_choices, initial_from
+from generation.forms.recipes import PersonaSearchForm, RecipeForm, first_choices, initial_from
 from generation.models import Trial
-from generation.services import estimating, runs, trials
+from generation.services import estimating, persona_picker, runs, trials
 from generation.services.freezing import embedders
 from generation.services.recipes import save_recipe
 from generation.services.searching import unsearchable
@@ -26,7 +26,10 @@ from generation.tasks import call_for_workers, run_trial
 
 @project_view(Role.CURATOR)
 def show(request: HtmxHttpRequest, project: Project) -> HttpResponse:
-    """The form with first choices, or after a recipe (`?recipe=`), a run (`?run=`) or a preview (`?trial=`)."""
+    """The form with first choices, or after a recipe (`?recipe=`), a run (`?run=`) or a preview (`?trial=`).
+
+    With `?persona_q=` or `?persona_document=` the personas that match take part, instead of everybody.
+    """
     return form_page(request, project, RecipeForm(project=project, initial=_initial(request, project)))
 
 
@@ -76,6 +79,23 @@ def run_preview(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     return redirect("generation:trial-detail", project.slug, trial.pk)
 
 
+@require_POST
+@project_view(Role.CURATOR)
+def run_personas(request: HtmxHttpRequest, project: Project) -> HttpResponse:
+    """The form as it is, with the personas that match its search; for htmx those alone, and who is chosen."""
+    form = RecipeForm(request.POST, project=project)
+    if not request.htmx:
+        return form_page(request, project, form, searching=True)
+    return render(request, "generation/run_personas_found.html", {"picker": _picker(request, project, form)})
+
+
+def _picker(request: HtmxHttpRequest, project: Project, form: RecipeForm) -> persona_picker.Picker:
+    searched = PersonaSearchForm(request.POST or request.GET).group()
+    return persona_picker.look(
+        project=project, chosen=form.chosen_personas, groups=form.chosen_groups, searched=searched
+    )
+
+
 def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
     asked = {name: pk for name in ("recipe", "run", "trial") if (pk := request.GET.get(name, "")).isdecimal()}
     if "recipe" in asked:
@@ -85,7 +105,8 @@ def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
     elif "trial" in asked:
         spec = get_object_or_404(project.trials, pk=asked["trial"], kind=Trial.Kind.PREVIEW).request["recipe"]
     else:
-        return first_choices(project)
+        searched = request.GET.keys() & PersonaSearchForm.base_fields.keys()
+        return first_choices(project, PersonaSearchForm(request.GET).group() if searched else None)
     return initial_from(RecipeSpec.model_validate(spec))
 
 
@@ -105,11 +126,14 @@ def _estimate(project: Project, form: RecipeForm) -> dict[str, object]:
     }
 
 
-def form_page(request: HtmxHttpRequest, project: Project, form: RecipeForm, status: int = 200) -> HttpResponse:
+def form_page(
+    request: HtmxHttpRequest, project: Project, form: RecipeForm, *, status: int = 200, searching: bool = False
+) -> HttpResponse:
     # An unbound form has no recipe yet: bind what it shows, so that the first look has an estimate as well.
     shown = form if form.is_bound else form.as_posted()
     context = {
         "form": form,
+        "picker": _picker(request, project, form) if searching or not form.lists_personas else None,
         "recipes": project.recipes.all()[:50],
         **_estimate(project, shown),
         "gone": [shown[name].label for name in shown.errors if not form.is_bound and form.initial.get(name)],

@@ -395,8 +395,8 @@ def test_personas_of_the_project_take_part_or_are_asked_for(
     corpus = make_corpus(project)
     text = text_of(model=OPENAI, documents={"path": "x"}, personas={"enabled": True})
     assert "this project has none" in str(paste(project, curator, text, corpus=corpus.pk).context["config"].errors)
-    persona = save_persona(project=project, name="Nurse", description="At night.", features={}, author=teammate)
-    assert paste(project, curator, text, corpus=corpus.pk).context["form"].initial["personas"] == [persona.pk]
+    save_persona(project=project, name="Nurse", description="At night.", features={}, author=teammate)
+    assert paste(project, curator, text, corpus=corpus.pk).context["form"].initial["persona_groups"] == ["{}"]
 
 
 @pytest.mark.django_db

@@ -7,6 +7,10 @@ import pytest
 from datasets.models import Document, Passage, Persona, Project, User
 from datasets.services.personas import save_persona
 from datasets.services.personas_added import Draft, add_personas
+from generation.adapters.briefs import briefs_for
+from generation.engine.protocols import PersonaSketch
+from generation.engine.recipe import Recipe
+from generation.frozen import Frozen
 from tests.generation.growing import documents
 from tests.generation.runs import launched
 
@@ -57,4 +61,7 @@ def test_how_a_persona_is_played_is_said_to_the_model(project: Project, owner: U
     said = {"description": "Retired.", "features": {"age_band": "60"}, "system_prompt": "Be curt."}
     nurse = save_persona(project=project, name="Nurse", author=owner, **said)
     run = launched(project, personas=[nurse.pk], conversations=1)
-    assert run.frozen["personas"][str(nurse.pk)]["text"] == "Retired.\n- age band: 60\n\nBe curt."
+    (brief,) = briefs_for(
+        run, Recipe.model_validate(run.spec), Frozen.model_validate(run.frozen), list(run.slots.all())
+    )
+    assert brief.persona == PersonaSketch("Nurse", "Retired.\n- age band: 60\n\nBe curt.")

@@ -10,22 +10,21 @@ from django.db.models import QuerySet
 from pydantic import ValidationError
 
 from datasets.models import Project, PromptRole
-from generation.engine.recipe import Recipe
+from generation.engine.recipe import PersonaGroup, Recipe
 from generation.models.endpoints import OFFLINE
 
 from .good import GoodFields, initial_good
 from .many import ManyFields, initial_many
 from .more import MoreFields, initial_more, merged
+from .people import PeopleFields, first_people, initial_people
 from .what import WhatFields, initial_what
 from .who import WhoFields, initial_who
 
-EVERYBODY = 24
-"""So many personas are chosen beforehand."""
 FIELD_OF = {"form": "row_schema", "tools": "tools", "second": "second_endpoint", "grades": "grade_perfect"}
 """Where the trouble with a part of the recipe is shown, if not above the form."""
 
 
-class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
+class RecipeForm(WhatFields, PeopleFields, WhoFields, ManyFields, GoodFields, MoreFields):
     """Every choice is of the project. `recipe()` is the validated recipe of a valid form."""
 
     save_as = forms.CharField(max_length=100, required=False, label="Keep as a recipe")
@@ -34,6 +33,7 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
         super().__init__(*args, **kwargs)
         self.project = project
         self.set_up_what(project)
+        self.set_up_people(project)
         self.set_up_who(project)
         self.set_up_many()
         self.set_up_good(project)
@@ -65,7 +65,9 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
         return self._recipe
 
     def _build(self, said: dict[str, Any]) -> Recipe | None:
-        base = self.what(said) | self.who(said) | self.many(said) | self.good(said) | self.added(said)
+        base = (
+            self.what(said) | self.people(said) | self.who(said) | self.many(said) | self.good(said) | self.added(said)
+        )
         try:
             recipe = Recipe.model_validate(merged(base, said["more"]))
         except ValidationError as error:
@@ -85,17 +87,15 @@ class RecipeForm(WhatFields, WhoFields, ManyFields, GoodFields, MoreFields):
         self.add_error(field, trouble)
 
 
-def first_choices(project: Project) -> dict[str, Any]:
-    """What a first run needs no change of: whatever came last to the project, and everybody in it."""
+def first_choices(project: Project, personas: PersonaGroup | None = None) -> dict[str, Any]:
+    """What a first run needs no change of: whatever came last to the project, and everybody in it, or those `personas`."""
     chosen: dict[str, Any] = {"corpus": _newest(project.corpora.all())}
     for role in (PromptRole.RESPONDENT, PromptRole.CORRESPONDENT):
         chosen[f"{role}_prompt"] = _newest(project.prompts.filter(archived=False, role=role))
     speakers = project.endpoints.exclude(chat_model="")
     chosen["endpoint"] = _newest(speakers.exclude(preset=OFFLINE)) or _newest(speakers)
-    chosen["grown_personas"] = project.personas.usable().exclude(document=None).exists()
-    chosen["personas"] = list(project.personas.usable().by_hand().values_list("pk", flat=True)[:EVERYBODY])
     # A fresh seed for a fresh run: launched twice as it stands, the form should not ask the same questions twice.
-    return chosen | {"seed": random.randrange(2**31)}  # noqa: S311
+    return chosen | first_people(project, personas) | {"seed": random.randrange(2**31)}  # noqa: S311
 
 
 def _newest(rows: QuerySet[Any]) -> int | None:
@@ -104,5 +104,5 @@ def _newest(rows: QuerySet[Any]) -> int | None:
 
 def initial_from(recipe: Recipe) -> dict[str, Any]:
     """The form's fields for an existing recipe, so that it can be launched again or changed."""
-    parts = (initial_what, initial_who, initial_many, initial_good, initial_more)
+    parts = (initial_what, initial_people, initial_who, initial_many, initial_good, initial_more)
     return {name: value for part in parts for name, value in part(recipe).items()}

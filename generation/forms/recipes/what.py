@@ -27,8 +27,6 @@ STRATEGIES = [
 
 
 class WhatFields(RowFields):
-    project: Project
-
     name = forms.CharField(max_length=120, required=False, help_text="Empty: named after the corpus and the time.")
     product = forms.ChoiceField(choices=PRODUCTS, initial="dialogs", required=False, label="Make")
     corpus = forms.ModelChoiceField(
@@ -36,18 +34,6 @@ class WhatFields(RowFields):
         required=False,
         empty_label="No corpus: ungrounded conversations",
         help_text="Questions are written from its passages, and answers are given from what is retrieved from it.",
-    )
-    personas = forms.ModelMultipleChoiceField(
-        queryset=None,
-        required=False,
-        widget=forms.CheckboxSelectMultiple,
-        help_text="Each conversation's user plays one of them, dealt evenly.",
-    )
-
-    grown_personas = forms.BooleanField(
-        required=False,
-        label="Personas that were grown from documents ask about those",
-        help_text="The others ask about documents that have none.",
     )
     tools = forms.ModelMultipleChoiceField(
         queryset=None,
@@ -108,14 +94,9 @@ class WhatFields(RowFields):
     )
     writer = forms.ChoiceField(required=False, label="Instruction generator")
 
-    @property
-    def has_grown_personas(self) -> bool:
-        return self.project.personas.usable().exclude(document=None).exists()
-
     def set_up_what(self, project: Project) -> None:
         self.fields["corpus"].queryset = project.corpora.all()
         self.set_up_rows()
-        self.fields["personas"].queryset = project.personas.usable().by_hand()
         self.fields["tools"].queryset = project.tools.filter(archived=False)
         self.fields["second_endpoint"].queryset = project.endpoints.all()
         self.fields["writer"].choices = [("", "Built-in"), *((name, name) for name in extensions.names("instructions"))]
@@ -126,8 +107,6 @@ class WhatFields(RowFields):
         return {
             "corpus": corpus.pk if corpus else None,
             "instruction_prompt": said["instruction_prompt"].pk if said["instruction_prompt"] else None,
-            "personas": sorted(persona.pk for persona in said["personas"]),
-            "grown_personas": said["grown_personas"],
             "product": self._product(said),
             "contexts": said["contexts"],
             "questions": {
@@ -164,8 +143,6 @@ def initial_what(recipe: Recipe) -> dict[str, Any]:
     initial: dict[str, Any] = {
         "corpus": recipe.corpus,
         "instruction_prompt": recipe.instruction_prompt,
-        "personas": list(recipe.personas),
-        "grown_personas": recipe.grown_personas,
         "product": product.kind,
         "contexts": recipe.contexts,
         "batch": questions.batch,

@@ -39,7 +39,7 @@ class RowFields(forms.Form):
                 choices=kinds, initial="text", required=False, label="Holds"
             )
             self.fields[f"row_about_{number}"] = forms.CharField(
-                max_length=LONGEST_ABOUT, required=False, label="What, or which"
+                max_length=LONGEST_ABOUT, required=False, label="Meaning"
             )
 
     @property

@@ -50,11 +50,11 @@ def look(*, project: Project, chosen: Sequence[int], groups: Sequence[PersonaGro
     known = list(usable.filter(pk__in=chosen).order_by("name")[:CHIPS]) if chosen else []
     shown = {persona.pk for persona in known}
     rest = list(usable.filter(pk__in=chosen).exclude(pk__in=shown).values_list("pk", flat=True)) if chosen else []
-    everybody = persona_pool.members(project, searched)
+    everybody, one = persona_pool.members(project, searched), _group(project, searched)
     others = everybody.exclude(pk__in=chosen) if chosen else everybody
-    found = list(others.select_related("current", "document").defer("document__text").order_by("name")[:FOUND])
-    one = _group(project, searched)
-    picked = len(chosen) and everybody.filter(pk__in=chosen).count()
+    listed = others.select_related("current", "document").defer("document__text").order_by("name")[:FOUND]
+    found = list(listed) if one.count else []  # to find nobody takes longest
+    picked = everybody.filter(pk__in=chosen).count() if chosen else 0
     return Picker(
         chosen=known,
         rest=",".join(map(str, rest)),

@@ -114,6 +114,17 @@ def test_documents_without_personas_come_first_when_not_all_are_wanted(project: 
     assert project.personas.values("document").distinct().count() == 6
 
 
+def test_personas_that_a_document_has_stay_as_they_are_when_more_are_grown(project: Project, owner: User) -> None:
+    corpus = documents(project, "Rain gauge")
+    grown(ordered(project, corpus, owner))
+    before = list(project.personas.order_by("pk").values())
+    grown(ordered(project, corpus, owner))
+    after = list(project.personas.order_by("pk").values())
+    assert len(before) == 5
+    assert len(after) == 10
+    assert after[:5] == before
+
+
 def test_titles_narrow_the_documents(project: Project, owner: User) -> None:
     corpus = documents(project, "Rain gauge", "Wind gauge", "Mast")
     assert ordered(project, corpus, owner, titles="gauge").documents == 2

@@ -10,14 +10,16 @@ import pytest
 from datasets.models import Conversation, Corpus, Project, User
 from datasets.services.personas import save_persona
 from generation.engine.protocols import Failed
+from generation.engine.recipe import Recipe
 from generation.models import Endpoint, Run, Slot
 from generation.services import claims
 from generation.services.endpoints import save_endpoint
+from generation.services.stopping import StoppingFacts
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.pulled import pulled
-from tests.generation.runs import land_on, launched
+from tests.generation.runs import land_on, launched, made
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -160,6 +162,25 @@ def test_passages_that_earlier_runs_asked_about_come_last(project: Project, serv
     assert set(visits(second)) == {rest}
     third = launched(project, endpoint=server, corpus=corpus.pk, conversations=5, max_turns=1, questions=fresh, seed=9)
     assert visits(third) == Counter(dict.fromkeys(visits(first), 1) | {rest: 2})
+
+
+def test_what_a_conversation_that_failed_was_to_ask_about_is_still_to_be_asked(
+    project: Project, server: Endpoint, corpus: Corpus
+) -> None:
+    covered = {"kind": "coverage"}
+    half = {"kind": "coverage", "share": 0.5}
+    first = launched(project, endpoint=server, corpus=corpus.pk, conversations=4, max_turns=1, stopping=[covered])
+    slots = claims.claim_slots(run_id=first.pk, limit=4)
+    failed = {slot.context[0] for slot in slots[:2]}
+    land_on(first, slots, [Failed("dialog", "No."), Failed("dialog", "No."), made("One?"), made("Two?")])
+    assert len(failed) == 2
+    assert StoppingFacts(first, Recipe.model_validate(first.spec)).reason(first) is None
+    spec = Recipe.model_validate(first.spec | {"stopping": [half]})
+    assert StoppingFacts(first, spec).reason(first) == "50% of the passages were asked about."
+    second = launched(
+        project, endpoint=server, corpus=corpus.pk, conversations=2, max_turns=1, questions={"fresh": True}
+    )
+    assert set(visits(second)) == failed
 
 
 # -- stopping rules -------------------------------------------------------------------------------------------------------

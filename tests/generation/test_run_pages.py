@@ -114,6 +114,13 @@ def test_money_and_tokens_stand_against_the_budget(run: Run, owner: User, client
     shown = page(client_of(owner), run)
     assert "<title>Token budget: 90 %</title>" in shown
     assert "<title>Money budget: 25 %</title>" in shown
+    assert "no prices are set" not in shown
+
+
+def test_tokens_that_cost_nothing_are_told_to_have_no_price_perhaps(run: Run, owner: User, client_of: ClientOf) -> None:
+    assert "no prices are set" not in page(client_of(owner), run)
+    Run.objects.filter(pk=run.pk).update(prompt_tokens=900, cost=0)
+    assert "no prices are set, or all is free" in page(client_of(owner), run)
 
 
 def test_acceptance_is_the_share_of_those_decided_on(run: Run, owner: User, client_of: ClientOf) -> None:

@@ -13,7 +13,7 @@ from . import persona_pool
 
 CHIPS = 60
 """So many of those who are chosen have a chip of their own."""
-FOUND = 12
+FOUND = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,8 @@ class Group:
 class Picker:
     """`chosen` have chips, and so have `groups`; `rest` are those who are chosen besides, as one value of a box.
 
-    `found` are the first of those who match `searched` and are not chosen; that everybody is `offered` as a group, unless
-    nobody is there or the group is chosen already.
+    `found` are the first of those who match what is `searched`, if anything is, and are not chosen; `more` match as well.
+    They are `offered` together, as a group, unless that is chosen already.
     """
 
     chosen: Sequence[Persona]
@@ -43,6 +43,10 @@ class Picker:
     more: int
     offered: bool
 
+    @property
+    def nobody(self) -> bool:
+        return self.searched.count == 0
+
 
 def look(*, project: Project, chosen: Sequence[int], groups: Sequence[PersonaGroup], searched: PersonaGroup) -> Picker:
     """`chosen` and `groups` as the form has them: those that are not of the project are left out."""
@@ -53,7 +57,7 @@ def look(*, project: Project, chosen: Sequence[int], groups: Sequence[PersonaGro
     everybody, one = persona_pool.members(project, searched), _group(project, searched)
     others = everybody.exclude(pk__in=chosen) if chosen else everybody
     listed = others.select_related("current", "document").defer("document__text").order_by("name")[:FOUND]
-    found = list(listed) if one.count else []  # to find nobody takes longest
+    found = list(listed) if one.count and searched != PersonaGroup() else []  # to find nobody takes longest
     picked = everybody.filter(pk__in=chosen).count() if chosen else 0
     return Picker(
         chosen=known,

@@ -205,7 +205,9 @@ ALLOW_PRIVATE_WEBHOOKS = env_flag("ALLOW_PRIVATE_WEBHOOKS")
 AFTERIMAGE_EXTENSIONS: dict[str, dict[str, str]] = {}
 """What an installation adds to the press: a name and a dotted name, by kind. See docs/extending.md."""
 
-LOCAL_EMBEDDING_MODELS: dict[str, str] = {}
+LOCAL_EMBEDDING_MODELS: dict[str, str] = {
+    name: place or name for name, _, place in (one.partition("=") for one in env_list("LOCAL_EMBEDDING_MODELS"))
+}
 """SentenceTransformer models that workers may load, by the name that people choose, each with its folder or hub name.
 Needs the extra `local-embeddings` on every worker."""
 

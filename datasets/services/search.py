@@ -20,7 +20,9 @@ from .adopted_index import AdoptedIndex, Copy, LookUp, check_size, copies_of
 from .errors import Refused
 
 PATIENCE = 5.0
-"""Seconds that somebody at a page waits for a search."""
+"""Seconds that somebody at a page waits for the index."""
+MODEL_PATIENCE = 20.0
+"""Seconds that they wait for the question's vector: a model of this machine is loaded first."""
 
 
 class Embedder(Protocol):
@@ -56,10 +58,10 @@ async def open_index(corpus: Corpus, look_up: LookUp = copies_of) -> AsyncIterat
 
 
 def search_corpus(*, corpus: Corpus, query: str, limit: int) -> list[Hit]:
-    """The passages that answer `query` best, best first. Refused when there is no answer within `PATIENCE`."""
+    """The passages that answer `query` best, best first. Refused when the model or the index does not answer in time."""
     where = f"The server at {corpus.adopted.url}" if corpus.adopted else "The search index"
     try:
-        return asyncio.run(asyncio.wait_for(_search(corpus, query, limit), PATIENCE))
+        return asyncio.run(_search(corpus, query, limit))
     except IndexMissing:
         return []
     except (IndexUnavailable, TimeoutError) as error:
@@ -70,7 +72,7 @@ def search_corpus(*, corpus: Corpus, query: str, limit: int) -> list[Hit]:
 
 async def _search(corpus: Corpus, query: str, limit: int) -> list[Hit]:
     dense = await _vector_of(corpus, query)
-    async with open_index(corpus, _looked_up) as index:
+    async with asyncio.timeout(PATIENCE), open_index(corpus, _looked_up) as index:
         return await index.search(query, limit=limit, dense=dense)
 
 
@@ -87,6 +89,9 @@ async def _vector_of(corpus: Corpus, query: str) -> list[float] | None:
         if corpus.adopted and embedder is None:
             check_size(corpus.adopted, None, "")
         try:
-            return (await embedder.embed([query]))[0] if embedder else None
+            async with asyncio.timeout(MODEL_PATIENCE):
+                return (await embedder.embed([query]))[0] if embedder else None
+        except TimeoutError as error:
+            raise Refused(f"The embedding model did not answer within {MODEL_PATIENCE:g} s: try again.") from error
         except Exception as error:  # whatever a model server may do; the seam names no errors
             raise Refused(f"The embedding model did not answer: {error}") from error

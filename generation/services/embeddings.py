@@ -17,10 +17,13 @@ from generation.adapters.retrieving import check_model
 from generation.adapters.speaking import Switchboard
 from generation.engine.errors import EngineError
 from generation.engine.providers import ClientPool
+from generation.kinds import LOCAL
 from generation.models import CorpusEmbedding, Endpoint
 
 PATIENCE = 8.0
 """Seconds that somebody at a page waits for a model."""
+LOADING = 60.0
+"""The same for a model of this machine, which is loaded first."""
 
 
 def choose_embedding(*, corpus: Corpus, endpoint: Endpoint | None, model: str = "", user: User) -> bool:
@@ -39,11 +42,11 @@ def choose_embedding(*, corpus: Corpus, endpoint: Endpoint | None, model: str = 
 
 def _try_out(adopted: AdoptedCollection, endpoint: Endpoint, model: str) -> None:
     prefetch_related_objects([endpoint], "keys")
-    meter = Meter()
+    meter, patience = Meter(), LOADING if endpoint.preset == LOCAL else PATIENCE
     try:
-        asyncio.run(asyncio.wait_for(_ask(adopted, endpoint, model, meter), PATIENCE))
+        asyncio.run(asyncio.wait_for(_ask(adopted, endpoint, model, meter), patience))
     except TimeoutError as error:
-        raise Refused(f"“{endpoint}” did not answer within {PATIENCE:g} s: try again.", field="endpoint") from error
+        raise Refused(f"“{endpoint}” did not answer within {patience:g} s: try again.", field="endpoint") from error
     except (EngineError, Undecryptable) as error:
         raise Refused(str(error), field="endpoint") from error
     finally:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import signal
 import subprocess
@@ -17,29 +16,14 @@ import pytest
 
 from generation.engine.errors import FatalError, TransientError
 from generation.engine.providers.local_embedder import LocalEmbedder
+from tests.engine.tiny_model import INSTALLED, WORDS, make_tiny, needs_the_extra
 
-INSTALLED = importlib.util.find_spec("sentence_transformers") is not None
-needs_the_extra = pytest.mark.skipif(not INSTALLED, reason="the extra local-embeddings is not installed")
-WORDS = ["pump", "reset", "valve", "open", "close", "water", "button", "green", "elephant", "savanna"]
 TEXTS = [f"{WORDS[n % 10]} {WORDS[n // 10 % 10]}" for n in range(100)]
 
 
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The folder of a SentenceTransformer with random weights: one layer, 16 dimensions, ten words."""
-    import torch
-    from sentence_transformers import SentenceTransformer
-    from transformers import BertConfig, BertModel, BertTokenizerFast
-
-    folder = tmp_path_factory.mktemp("tiny")
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]))
-    torch.manual_seed(1)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
-    BertModel(BertConfig(vocab_size=15, max_position_embeddings=32, **sizes)).save_pretrained(folder)
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    # Of a plain BERT it takes the mean of the words' vectors.
-    SentenceTransformer(str(folder), device="cpu").save(str(folder / "model"))
-    return str(folder / "model")
+    return make_tiny(tmp_path_factory.mktemp("tiny"))
 
 
 def processes() -> set[int]:

@@ -10,7 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Corpus, Project, SourceFile, User
-from datasets.services import corpora
+from datasets.services import corpora, search
+from datasets.services.errors import Refused
 from datasets.services.ingest import ingest
 from generation.models import CorpusEmbedding, Endpoint
 from tests.factories import make_project
@@ -113,3 +114,13 @@ def test_an_embedding_server_that_is_down_is_named_on_the_file(
     source.refresh_from_db()
     assert source.state == SourceFile.State.FAILED
     assert "key" in source.error.lower()
+
+
+def test_a_search_says_who_kept_it_waiting(
+    corpus: Corpus, endpoint: Endpoint, model_server: RunningModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "MODEL_PATIENCE", 0.3)
+    CorpusEmbedding.objects.create(corpus=corpus, endpoint=endpoint, model="embed-1")
+    model_server.fail("hang", count=1)
+    with pytest.raises(Refused, match=r"The embedding model did not answer within 0\.3 s: try again\."):
+        search.search_corpus(corpus=corpus, query="where is the cat", limit=1)

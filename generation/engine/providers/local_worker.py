@@ -15,7 +15,7 @@ from typing import Any
 
 NOT_INSTALLED = (
     "Embeddings on this machine need the extra “local-embeddings”: "
-    'install it on the workers with pip install "afterimage-web[local-embeddings]".'
+    'install it for every worker with pip install ".[local-embeddings]" in the folder of AfterImage.'
 )
 
 

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from datasets.filters import ConversationFilter
-from datasets.models import Judgement, Project, User, Version
+from datasets.models import Corpus, Judgement, Project, User, Version
 from datasets.services.exports import Options, start_export, write_export
 from generation.models import Endpoint, Run
+from generation.services.afterimage_yaml import read_config
 from generation.services.endpoints import save_endpoint
 from tests.datasets.adopting import adopt, choose
 from tests.datasets.test_adopted_search import index_corpus
@@ -18,6 +23,9 @@ from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.pulled import pulled
 from tests.generation.runs import launched
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "caselaw"
+WALKTHROUGH = (EXAMPLE / "README.md").read_text()
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -49,6 +57,62 @@ def endpoint(project: Project, owner: User, model_server: RunningModelServer) ->
         "embedding_model": "embed-1",
     }
     return save_endpoint(project=project, user=owner, values=values)
+
+
+def pasted(project: Project, client: Client, text: str) -> Run:
+    """The run of a recipe that is pasted, as its form offers it to be launched."""
+    answer = client.post(reverse("generation:recipe-list", args=[project.slug]), {"text": text})
+    assert answer.status_code == 200
+    form = answer.context["form"].as_posted()
+    assert client.post(reverse("generation:run-new", args=[project.slug]), form.data).status_code == 302
+    return Run.objects.get(project=project)
+
+
+def test_the_recipe_of_the_walkthrough_fits_what_its_text_has_made(
+    project: Project,
+    owner: User,
+    foreign: ForeignQdrant,
+    model_server: RunningModelServer,
+    client_of: Callable[[User], Client],
+    tmp_path: Path,
+) -> None:
+    index_corpus(opinions(tmp_path), foreign, model_server.base_url)
+    values = {"preset": "ollama", "name": "Ollama", "base_url": model_server.base_url}
+    ollama = save_endpoint(
+        project=project, user=owner, values=values | {"chat_model": "qwen3:8b", "embedding_model": "nomic-embed-text"}
+    )
+    corpus = adopt(project, foreign, "caselaw", id_key="id", title_key="title")
+    Corpus.objects.filter(pk=corpus.pk).update(name="Case law")
+    choose(corpus, ollama, "nomic-embed-text")
+    for (name, text), role in zip(prompts_of(WALKTHROUGH), ("respondent", "correspondent"), strict=True):
+        fields = {"role": role, "name": name, "text": text}
+        assert client_of(owner).post(reverse("datasets:prompt-new", args=[project.slug]), fields).status_code == 302
+
+    run = pulled(pasted(project, client_of(owner), (EXAMPLE / "recipe.yaml").read_text()))
+    assert run.state in (Run.State.DONE, Run.State.STOPPED), run.reason
+    assert (run.spec["max_turns"], run.spec["retrieval"]["when"], run.spec["improve"]["below"]) == (3, "dialog", 0.72)
+    made = list(project.conversations.filter(batch=run.batch_id).with_head())
+    assert len(made) == run.slots_done >= 6  # half of the passages, at least
+    for conversation in made:
+        assert conversation.score is not None
+        assert conversation.head.dialog.system_prompt.startswith("You are a careful senior legal research assistant.")
+
+
+def test_the_config_of_the_walkthrough_is_one() -> None:
+    (text,) = re.findall(r"<<END\n(.*?)^END$", WALKTHROUGH, re.DOTALL | re.MULTILINE)
+    config = read_config(text, None)
+    assert config.documents is not None
+    assert (config.documents.collection, config.generation.num_dialogs, config.quality.auto_improve) == (
+        "caselaw",
+        20,
+        True,
+    )
+
+
+def prompts_of(text: str) -> list[tuple[str, str]]:
+    """What the walkthrough calls its prompts, and what stands quoted below each."""
+    found = re.findall(r"called `([^`]+)`:\n\n((?:> .*\n)+)", text)
+    return [(name, " ".join(line.removeprefix("> ") for line in quoted.splitlines())) for name, quoted in found]
 
 
 def test_opinions_become_judged_and_improved_conversations_in_a_file(

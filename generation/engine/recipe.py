@@ -223,7 +223,7 @@ class Improving(Part):
 class PersonaGroup(Part):
     """The usable personas that have something in common, whoever they are when a run is launched; all, if it is nothing."""
 
-    words: Annotated[str, Field(max_length=100)] = ""
+    words: Annotated[str, Field(max_length=100, pattern=r"^[^\x00]*$")] = ""
     """Each of them is in a persona's name or description."""
     document: int | None = None
     """The one that they were written from."""

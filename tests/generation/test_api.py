@@ -90,6 +90,10 @@ def test_a_launch_calls_workers_when_it_is_committed(
         ({"corpus": 2**62}, "corpus"),
         ({"corpus": 10**40}, "corpus"),
         ({"personas": [10**40]}, "personas"),
+        ({"persona_groups": [{"document": 10**40}]}, "personas"),
+        ({"persona_groups": [{"words": "nobody is called so"}]}, "personas"),
+        ({"persona_groups": [{"words": "\x00"}]}, "recipe.persona_groups.0.words"),
+        ({"persona_groups": [{"tag": "x"}]}, "recipe.persona_groups.0.tag"),
         ({"respondent_prompt": 10**40}, "respondent_prompt"),
     ],
 )

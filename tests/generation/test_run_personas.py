@@ -22,6 +22,7 @@ from generation.services import trials
 from generation.services.freezing import freeze
 from generation.services.persona_pool import versions_dealt
 from generation.services.recipe_yaml import read_yaml, write_yaml
+from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.growing import documents
 from tests.generation.runs import expert, launched, recipe
@@ -189,7 +190,9 @@ def test_personas_and_documents_of_another_project_are_neither_found_nor_taken(
     assert not Run.objects.exists()
 
 
-@pytest.mark.parametrize("group", ["{", "[]", '{"sql": "1"}', '{"words": 3}', f'{{"words": "{"x" * 101}"}}'])
+@pytest.mark.parametrize(
+    "group", ["{", "[]", '{"words": "\\u0000"}', '{"sql": "1"}', '{"words": 3}', f'{{"words": "{"x" * 101}"}}']
+)
 def test_a_group_that_makes_no_sense_is_refused(
     project: Project, teammate: User, client_of: ClientOf, group: str
 ) -> None:
@@ -326,3 +329,14 @@ def test_thousands_of_names_are_read_from_yaml_by_a_few_queries(
     text = write_yaml(spec, freeze(project=project, spec=spec))
     with django_assert_max_num_queries(20):
         assert read_yaml(project=project, text=text) == spec
+
+
+def test_a_program_launches_a_run_with_a_group(project: Project, teammate: User, stranger: User) -> None:
+    doctors = people(project, 2, "Doctor")
+    people(project, 2)
+    said = recipe(project, persona_groups=[{"words": "doctor"}], conversations=4).model_dump(mode="json")
+    path = f"/projects/{project.slug}/runs"
+    assert Program.of(stranger).call("POST", path, {"recipe": said}).status_code == 404
+    answer = Program.of(teammate).call("POST", path, {"recipe": said})
+    assert answer.status_code == 201
+    assert asking(Run.objects.get()) == {persona.pk for persona in doctors}

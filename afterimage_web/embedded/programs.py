@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import signal
 import socket
 import sys
@@ -134,11 +133,10 @@ def workers_listen() -> bool:
 def web(data_dir: Path, address: WebAddress) -> Child:
     granian = (sys.executable, "-m", "granian", "--interface", "wsgi", "afterimage_web.wsgi:application", "--no-ws")
     place = ("--host", address.host, "--port", str(address.port))
-    site = os.environ.get("SITE_URL") or address.url.rstrip("/")
     return Child(
         name="web",
         command=(*granian, *place, "--blocking-threads", "8", "--workers-kill-timeout", "3"),
-        env={"AFTERIMAGE_DATA": str(data_dir), "SITE_URL": site},
+        env={"AFTERIMAGE_DATA": str(data_dir)},
         ready=address.answers,
         grace=6.0,
     )

@@ -71,6 +71,7 @@ def test_the_application_starts_serves_stops_and_starts_again_with_everything_it
     assert page(first, "/login/")[0] == 200
     assert page(first, "/health/ready")[0] == 200
     assert names_of_users(data_dir) == re.findall(r"Log in as (\w+) with the password", first.output)
+    everybody_knows_the_address(first)
     a_killed_worker_comes_back(first)
     ours = family(first.process.pid)
     first.signal(signal.SIGINT)
@@ -90,6 +91,12 @@ def test_the_application_starts_serves_stops_and_starts_again_with_everything_it
 def names_of_users(data_dir: Path) -> list[str]:
     with psycopg.connect(urls(data_dir).database) as connection:
         return [name for (name,) in connection.execute("SELECT username FROM datasets_user")]
+
+
+def everybody_knows_the_address(program: Outside) -> None:
+    """Mails and webhooks, which workers send, lead to it."""
+    address = re.search(r"AfterImage is at (http://[\w.]+:\d+)/", program.output)[1]
+    assert {child(program, name).environ()["SITE_URL"] for name in ("granian", "default@", "press@")} == {address}
 
 
 def a_killed_worker_comes_back(program: Outside) -> None:

@@ -40,9 +40,12 @@ class Command(BaseCommand):
                 signal.signal(ending, stop)
         if host not in ("127.0.0.1", "localhost", "::1") and not os.environ.get("ALLOWED_HOSTS"):
             self.say("Only this machine's own names are answered: list others in ALLOWED_HOSTS, separated by commas.")
+        web = WebAddress(host, port)
+        # For workers as well: mails and webhooks lead to the address that is listened on.
+        os.environ.setdefault("SITE_URL", web.url.rstrip("/"))
         try:
-            with own(settings.DATA_DIR, workers=True, web=WebAddress(host, port), say=self.say) as supervisor:
-                self.serve(supervisor, WebAddress(host, port).url)
+            with own(settings.DATA_DIR, workers=True, web=web, say=self.say) as supervisor:
+                self.serve(supervisor, web.url)
         except EmbeddedError as error:
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from .part import Part
 
@@ -88,7 +89,9 @@ class Judging(Part):
             raise ValueError("Choose at least one criterion to judge by.")
         if self.compared and self.embedding is None:
             names = ", ".join(name.replace("_", " ") for name in self.compared)
-            raise ValueError(f"Choose an embedding model to judge by {names}, or leave that out.")
+            raise PydanticCustomError(
+                "embedding", "Choose an embedding model to judge by {names}, or leave that out.", {"names": names}
+            )
         return self
 
     @property

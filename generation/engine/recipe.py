@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from . import forms, rules
 from .judging import Judging
@@ -327,14 +328,16 @@ class Recipe(Part):
     def _parts_fit_together(self) -> Recipe:
         needs_corpus = self.retrieval.retriever == FromCorpus() and self.retrieval.when != "never"
         if self.corpus is None and needs_corpus:
-            raise ValueError("Retrieval needs a corpus: choose one, or set retrieval to never.")
+            raise PydanticCustomError("corpus", "Retrieval needs a corpus: choose one, or set retrieval to never.")
         if self.corpus is None and self.visits:
-            raise ValueError("Coverage needs a corpus: choose one, or leave the rule out.")
+            raise PydanticCustomError("corpus", "Coverage needs a corpus: choose one, or leave the rule out.")
         if self.judge is None and (self.improve or self.product.kind == "pairs"):
             what = "Improving" if self.improve else "Comparing answers"
-            raise ValueError(f"{what} needs a judge: switch judging on.")
+            raise PydanticCustomError("judge", "{what} needs a judge: switch judging on.", {"what": what})
         if not (self.personas or self.persona_groups or self.grown_personas) and any(
             rule.kind == "personas" for rule in rules.each(self.stopping)
         ):
-            raise ValueError("A rule on personas needs personas: choose some, or leave the rule out.")
+            raise PydanticCustomError(
+                "personas", "A rule on personas needs personas: choose some, or leave the rule out."
+            )
         return self

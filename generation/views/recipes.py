@@ -112,7 +112,7 @@ def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
 
 def _estimate(project: Project, form: RecipeForm) -> dict[str, object]:
     if not form.is_valid():
-        return {"refusal": next(iter(form.non_field_errors()), "Complete the form for an estimate.")}
+        return {"refusal": next(iter(form.misfits), "Complete the form for an estimate.")}
     try:
         reckoned = estimating.estimate_recipe(project=project, spec=form.recipe())
     except Refused as refusal:

@@ -20,7 +20,10 @@ from .people import PeopleFields, first_people, initial_people
 from .what import WhatFields, initial_what
 from .who import WhoFields, initial_who
 
-FIELD_OF = {"form": "row_schema", "tools": "tools", "second": "second_endpoint", "grades": "grade_perfect"}
+FIELD_OF = {
+    "form": "row_schema", "tools": "tools", "second": "second_endpoint", "grades": "grade_perfect", "corpus": "corpus",
+    "judge": "judge", "embedding": "embedding_endpoint", "improve": "improve",
+}  # fmt: skip
 """Where the trouble with a part of the recipe is shown, if not above the form."""
 
 
@@ -32,6 +35,8 @@ class RecipeForm(WhatFields, PeopleFields, WhoFields, ManyFields, GoodFields, Mo
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.project = project
+        self.misfits: list[str] = []
+        """What keeps a form whose fields are all well from being a recipe."""
         self.set_up_what(project)
         self.set_up_people(project)
         self.set_up_who(project)
@@ -72,19 +77,21 @@ class RecipeForm(WhatFields, PeopleFields, WhoFields, ManyFields, GoodFields, Mo
             recipe = Recipe.model_validate(merged(base, said["more"]))
         except ValidationError as error:
             for problem in error.errors(include_url=False):
-                self._show(problem["loc"], problem["msg"].removeprefix("Value error, "))
+                # What does not fit together is said of the whole recipe; its type names the part that is to change.
+                self._show(problem["loc"], problem["type"], problem["msg"].removeprefix("Value error, "))
             return None
         if recipe.idle:
-            self._show(("improve",), recipe.idle)
+            self._show(("improve",), "", recipe.idle)
         return recipe
 
-    def _show(self, place: tuple[int | str, ...], trouble: str) -> None:
+    def _show(self, place: tuple[int | str, ...], part: str, trouble: str) -> None:
         """Beside the field where the part of the recipe is said; above the form where none is."""
-        field = next((FIELD_OF[str(step)] for step in reversed(place) if str(step) in FIELD_OF), None)
-        said = self.cleaned_data.get("more") or {}
-        if field is None and place and place[0] in said:
-            field, trouble = "more", f"{'.'.join(map(str, place))}: {trouble}"
-        self.add_error(field, trouble)
+        self.misfits.append(trouble)
+        named = [FIELD_OF[str(step)] for step in (*place, part) if str(step) in FIELD_OF]
+        if place and place[0] in (self.cleaned_data.get("more") or {}):
+            self.add_error("more", f"{'.'.join(map(str, place))}: {trouble}")
+        else:
+            self.add_error(named[-1] if named else None, trouble)
 
 
 def first_choices(project: Project, personas: PersonaGroup | None = None) -> dict[str, Any]:

@@ -339,6 +339,14 @@ def test_a_pasted_config_fills_the_form_of_a_run(project: Project, curator: Clie
 
 
 @pytest.mark.django_db
+def test_the_form_of_a_run_leads_to_where_a_config_is_pasted(project: Project, curator: Client) -> None:
+    place = reverse("generation:recipe-list", args=[project.slug])
+    form = curator.get(reverse("generation:run-new", args=[project.slug])).content.decode()
+    assert f'<a href="{place}#config">' in form
+    assert 'id="config"' in curator.get(place).content.decode()
+
+
+@pytest.mark.django_db
 def test_what_comes_after_a_run_is_named_with_the_page_that_does_it(
     project: Project, curator: Client, endpoint: Endpoint
 ) -> None:

@@ -35,11 +35,22 @@ def write_yaml(spec: Recipe, frozen: Frozen) -> str:
     named["models"] = {
         role: choice | {"endpoint": frozen.models[role].endpoint_name} for role, choice in said["models"].items()
     }
+    if spec.judge and isinstance(said.get("judge"), dict):
+        named["judge"] = _judge_with_names(said["judge"], frozen)
     if isinstance(spec.product, ToolDialogs):
         named["product"] = said["product"] | {"tools": [tool.name for tool in frozen.tools]}
     if isinstance(spec.product, Rows):
         named["product"] = said["product"] | {"form": spec.product.form}
     return HEAD + yaml.safe_dump(named | {key: said[key] for key in said if key not in named}, **STYLE)
+
+
+def _judge_with_names(judge: dict[str, Any], frozen: Frozen) -> dict[str, Any]:
+    named: dict[str, Any] = {}
+    if frozen.embedding and "embedding" in judge:
+        named["embedding"] = judge["embedding"] | {"endpoint": frozen.embedding.endpoint_name}
+    if "criteria" in judge:
+        named["criteria"] = [criterion.name for criterion in frozen.criteria]
+    return judge | named
 
 
 def _names(spec: Recipe, frozen: Frozen) -> list[str]:
@@ -71,6 +82,8 @@ def read_yaml(*, project: Project, text: str) -> Recipe:
         said["persona_groups"] = [_group(project, group) for group in said["persona_groups"]]
     if isinstance(said.get("models"), dict):
         said["models"] = {role: _choice(project, choice) for role, choice in said["models"].items()}
+    if isinstance(said.get("judge"), dict):
+        said["judge"] = _judge(project, said["judge"])
     if isinstance(said.get("product"), dict):
         said["product"] = _product(project, said["product"])
     try:
@@ -106,6 +119,15 @@ def _choice(project: Project, choice: Any) -> Any:
     if not isinstance(choice, dict) or "endpoint" not in choice:
         return choice
     return choice | {"endpoint": _pk(_rows(project, "endpoint"), choice["endpoint"], "endpoint")}
+
+
+def _judge(project: Project, judge: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if "embedding" in judge:
+        found["embedding"] = _choice(project, judge["embedding"])
+    if isinstance(judge.get("criteria"), list):
+        found["criteria"] = [_pk(project.criteria.usable(), name, "criterion") for name in judge["criteria"]]
+    return judge | found
 
 
 def _people(project: Project, names: list[Any]) -> list[int]:

@@ -79,6 +79,20 @@ def test_a_recipe_as_yaml_has_names_and_pasted_again_is_the_same(
     assert pasted(client, project, answer.content.decode()) == spec
 
 
+def test_what_a_judge_goes_by_is_named_too(project: Project, teammate: User, client_of: ClientOf) -> None:
+    server = project.endpoints.create(name="Vectors", preset="custom", base_url="http://v/v1", embedding_model="e")
+    tone = project.criteria.create(name="Tone", description="Is it kind?")
+    judge = {"weights": {"coherence": 1}, "criteria": [tone.pk], "embedding": {"endpoint": server.pk}}
+    spec = Recipe.model_validate(dict(full(project)) | {"judge": judge})
+    row = save_recipe(project=project, name="Judged", spec=spec, author=teammate)
+    client = client_of(teammate)
+    text = client.get(reverse("generation:recipe-yaml", args=[project.slug, row.pk])).content.decode()
+    said = yaml.safe_load(text)["judge"]
+    assert (said["embedding"]["endpoint"], said["criteria"]) == ("Vectors", ["Tone"])
+    assert pasted(client, project, text).judge == spec.judge
+    assert "“Elsewhere”" in refusal(client, project, text.replace("endpoint: Vectors", "endpoint: Elsewhere"))
+
+
 def test_a_recipe_goes_to_another_project_that_has_the_same_names(
     project: Project, owner: User, client_of: ClientOf
 ) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import yaml
 from django.db.models import Model, QuerySet
 from pydantic import ValidationError
 
-from datasets.models import Document, Persona, Project, PromptRole
+from datasets.models import Corpus, Document, Persona, Project, PromptRole
 from datasets.services.errors import Refused
-from generation.engine.recipe import Recipe, Rows, ToolDialogs
+from generation.engine.recipe import Pairs, Product, Recipe, Rows, ToolDialogs, corpora_of
 from generation.frozen import Frozen, FrozenText
 from generation.yamls import NotRead, parse
 
@@ -37,11 +38,37 @@ def write_yaml(spec: Recipe, frozen: Frozen) -> str:
     }
     if spec.judge and isinstance(said.get("judge"), dict):
         named["judge"] = _judge_with_names(said["judge"], frozen)
-    if isinstance(spec.product, ToolDialogs):
-        named["product"] = said["product"] | {"tools": [tool.name for tool in frozen.tools]}
-    if isinstance(spec.product, Rows):
-        named["product"] = said["product"] | {"form": spec.product.form}
+    if "retriever" in said.get("retrieval", {}):
+        names = dict(Corpus.objects.filter(pk__in=corpora_of(spec.retrieval.retriever)).values_list("pk", "name"))
+        retriever = _with_corpora(said["retrieval"]["retriever"], lambda pk: names.get(pk, ""))
+        named["retrieval"] = said["retrieval"] | {"retriever": retriever}
+    if "product" in said:
+        named["product"] = said["product"] | _product_with_names(spec.product, said["product"], frozen)
     return HEAD + yaml.safe_dump(named | {key: said[key] for key in said if key not in named}, **STYLE)
+
+
+def _product_with_names(product: Product, said: dict[str, Any], frozen: Frozen) -> dict[str, Any]:
+    match product:
+        case ToolDialogs():
+            return {"tools": [tool.name for tool in frozen.tools]}
+        case Rows():
+            return {"form": product.form}
+        case Pairs() if product.second and frozen.second:
+            return {"second": said["second"] | {"endpoint": frozen.second.endpoint_name}}
+        case _:
+            return {}
+
+
+def _with_corpora(retriever: Any, rename: Callable[[Any], Any]) -> Any:
+    """A retriever as data, with the corpora in it, however deep, called otherwise."""
+    if isinstance(retriever, list):
+        return [_with_corpora(one, rename) for one in retriever]
+    if not isinstance(retriever, dict):
+        return retriever
+    inner = {key: _with_corpora(retriever[key], rename) for key in INSIDE if key in retriever}
+    if retriever.get("kind") == "corpus" and retriever.get("corpus") is not None:
+        inner["corpus"] = rename(retriever["corpus"])
+    return retriever | inner
 
 
 def _judge_with_names(judge: dict[str, Any], frozen: Frozen) -> dict[str, Any]:
@@ -67,6 +94,8 @@ def _with_title(group: dict[str, Any], titles: dict[int, str]) -> dict[str, Any]
     return group | {"document": titles.get(group["document"], "")} if "document" in group else group
 
 
+INSIDE = ("retrievers", "members", "retriever")
+"""What a retriever has other retrievers in."""
 STYLE: dict[str, Any] = {"sort_keys": False, "allow_unicode": True, "width": 120}
 
 
@@ -82,6 +111,11 @@ def read_yaml(*, project: Project, text: str) -> Recipe:
         said["persona_groups"] = [_group(project, group) for group in said["persona_groups"]]
     if isinstance(said.get("models"), dict):
         said["models"] = {role: _choice(project, choice) for role, choice in said["models"].items()}
+    if isinstance(said.get("retrieval"), dict) and "retriever" in said["retrieval"]:
+        retriever = _with_corpora(
+            said["retrieval"]["retriever"], lambda name: _pk(_rows(project, "corpus"), name, "corpus")
+        )
+        said["retrieval"] = said["retrieval"] | {"retriever": retriever}
     if isinstance(said.get("judge"), dict):
         said["judge"] = _judge(project, said["judge"])
     if isinstance(said.get("product"), dict):
@@ -152,9 +186,12 @@ def _group(project: Project, group: Any) -> Any:
 
 
 def _product(project: Project, product: dict[str, Any]) -> dict[str, Any]:
-    if not isinstance(product.get("tools"), list):
-        return product
-    return product | {"tools": [_pk(_rows(project, "tools"), name, "tool") for name in product["tools"]]}
+    found: dict[str, Any] = {}
+    if isinstance(product.get("tools"), list):
+        found["tools"] = [_pk(_rows(project, "tools"), name, "tool") for name in product["tools"]]
+    if "second" in product:
+        found["second"] = _choice(project, product["second"])
+    return product | found
 
 
 def _pk(rows: QuerySet[Any], name: Any, what: str) -> int:

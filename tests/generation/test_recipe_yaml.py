@@ -93,6 +93,37 @@ def test_what_a_judge_goes_by_is_named_too(project: Project, teammate: User, cli
     assert "“Elsewhere”" in refusal(client, project, text.replace("endpoint: Vectors", "endpoint: Elsewhere"))
 
 
+def test_corpora_inside_other_retrievers_and_the_second_model_of_pairs_are_named_too(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    project.corpora.filter(pk=passages_of(project, 1)).update(name="Law")
+    law = project.corpora.get(name="Law").pk
+    server = project.endpoints.create(name="Other", preset="custom", base_url="http://v/v1", chat_model="m")
+    tree = {
+        "kind": "chain",
+        "retrievers": [
+            {"kind": "corpus"},
+            {"kind": "ensemble", "members": [{"retriever": {"kind": "corpus", "corpus": law}, "weight": 2}]},
+        ],
+    }
+    base = dict(full(project))
+    spec = Recipe.model_validate(
+        base
+        | {
+            "retrieval": {"when": "dialog", "retriever": tree},
+            "product": {"kind": "pairs", "strategy": "model", "second": {"endpoint": server.pk}},
+        }
+    )
+    row = save_recipe(project=project, name="Deep", spec=spec, author=teammate)
+    client = client_of(teammate)
+    text = client.get(reverse("generation:recipe-yaml", args=[project.slug, row.pk])).content.decode()
+    said = yaml.safe_load(text)
+    assert said["retrieval"]["retriever"]["retrievers"][1]["members"][0]["retriever"]["corpus"] == "Law"
+    assert said["product"]["second"]["endpoint"] == "Other"
+    assert pasted(client, project, text) == spec
+    assert "no corpus named “Lore”" in refusal(client, project, text.replace("corpus: Law", "corpus: Lore"))
+
+
 def test_a_recipe_goes_to_another_project_that_has_the_same_names(
     project: Project, owner: User, client_of: ClientOf
 ) -> None:

@@ -28,14 +28,16 @@ def number(value: Number | None, decimals: int = 0) -> str:
 
 
 def money(value: Number | None, currency: str = "USD") -> str:
-    """An amount to three significant digits ("$0.0123", "$4.50"); whole units from a hundred on ("$1 234")."""
+    """An amount with its cents ("$12.35"); below one to three significant digits ("$0.0123"), from a hundred on in whole
+    units ("$1 234")."""
     if value is None:
         return "–"
     sign = CURRENCIES.get(currency, f"{currency}{GAP}")
     amount = Decimal(str(value))
     if amount == 0:
         return f"{sign}0"
-    places = max(0, 2 - _THREE_DIGITS.plus(amount).adjusted())
+    magnitude = _THREE_DIGITS.plus(amount).adjusted()
+    places = 0 if magnitude >= 2 else max(2, 2 - magnitude)
     shown = amount.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
     return f"{'−' if shown < 0 else ''}{sign}{number(abs(shown), places)}"
 

@@ -78,7 +78,8 @@ def test_the_markdown_tag_takes_nothing_for_an_empty_text() -> None:
         (0.01234, "$0.0123"),
         (0.5, "$0.500"),
         (4.5, "$4.50"),
-        (12.345, "$12.3"),
+        (12.345, "$12.35"),
+        (10, "$10.00"),
         (99.96, "$100"),
         (123.4, "$123"),
         (1234.5, f"$1{words.THIN}235"),
@@ -86,7 +87,7 @@ def test_the_markdown_tag_takes_nothing_for_an_empty_text() -> None:
         (None, "–"),
     ],
 )
-def test_money_has_three_significant_digits(value: float | None, said: str) -> None:
+def test_money_has_its_cents_or_three_significant_digits(value: float | None, said: str) -> None:
     assert words.money(value) == said
 
 

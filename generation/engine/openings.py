@@ -74,16 +74,17 @@ class Known:
     async def admit(self, brief: Brief, proposed: Sequence[str]) -> str | None:
         return next((text for text in proposed if self.takes(text)), None)
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, numbers: Sequence[int]) -> None:
+        """A text that has been taken elsewhere, with its sketch."""
         words = features(text)
-        for number in sketch(text, self._salt):
+        for number in numbers:
             self._bands[number].append(words)
 
     def takes(self, text: str) -> bool:
         """Whether it is near no other. If so, it is known from now on."""
-        words = features(text)
-        near = (known for number in sketch(text, self._salt) for known in self._bands.get(number, ()))
+        words, numbers = features(text), sketch(text, self._salt)
+        near = (known for number in numbers for known in self._bands.get(number, ()))
         if any(similarity(words, known) >= ALIKE for known in near):
             return False
-        self.add(text)
+        self.add(text, numbers)
         return True

@@ -21,8 +21,8 @@ LOCKS = 0x0A17
 
 # Those that share a band with one of these: there are few, unless many are alike.
 NEAR = """
-    SELECT DISTINCT near.opening FROM unnest(%s::text[]) AS asked (sketch), LATERAL (
-        SELECT opening FROM generation_slot
+    SELECT DISTINCT near.opening, near.sketch FROM unnest(%s::text[]) AS asked (sketch), LATERAL (
+        SELECT opening, sketch FROM generation_slot
         WHERE run_id = %s AND sketch && asked.sketch::bigint[] LIMIT 50
     ) AS near
 """
@@ -103,8 +103,8 @@ class RunOpenings:
         known = Known(self._run)
         with connection.cursor() as cursor:
             cursor.execute(NEAR, [[_literal(sketch(text, self._run)) for text in texts], self._run])
-            for (opening,) in cursor.fetchall():
-                known.add(opening)
+            for opening, numbers in cursor.fetchall():
+                known.add(opening, numbers)
         return known
 
     def _handed_on(self, openings: Mapping[int, Sequence[str]]) -> dict[int, str]:

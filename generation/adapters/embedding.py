@@ -12,7 +12,8 @@ from generation.models import CorpusEmbedding
 
 from .metering import write_down
 from .speaking import Switchboard
-from .vectors import KeptEmbedder, Shelf, Watchful, in_a_thread
+from .threads import in_a_thread
+from .vectors import KeptEmbedder, Shelf, Watchful
 
 log = logging.getLogger(__name__)
 

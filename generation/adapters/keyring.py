@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import redis.asyncio
-from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 from redis import RedisError
 from redis.asyncio.connection import BlockingConnectionPool
@@ -34,6 +33,7 @@ from generation.models import Endpoint, EndpointKey
 from generation.secrets import Undecryptable
 
 from .keyring_scripts import LEND, LOOK, SETTLE
+from .threads import in_a_thread
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ class SharedKeys:
 
     async def _reload(self, revision: str) -> None:
         try:
-            self._keys = await sync_to_async(_current_keys)(self._endpoint)
+            self._keys = await in_a_thread(_current_keys, self._endpoint)
         except Undecryptable as error:
             raise FatalError(str(error)) from None
         except DatabaseError as error:
@@ -251,22 +251,12 @@ class SharedKeys:
 
 
 def _current_keys(endpoint: int) -> list[Key]:
-    """In a thread whose connection nobody else keeps alive."""
-    try:
-        return lendable(list(EndpointKey.objects.filter(endpoint=endpoint)))
-    finally:
-        connections.close_all()
+    return lendable(list(EndpointKey.objects.filter(endpoint=endpoint)))
 
 
 async def _saved(key: Key, **values: Any) -> None:
-    def save() -> None:
-        try:
-            EndpointKey.objects.filter(pk=key.id).update(**values)
-        finally:
-            connections.close_all()
-
     try:
-        await sync_to_async(save)()
+        await in_a_thread(EndpointKey.objects.filter(pk=key.id).update, **values)
     except DatabaseError:
         log.warning("What a server said of key %s could not be kept.", key.id, exc_info=True)
 

@@ -24,7 +24,7 @@ from generation.models import CorpusEmbedding
 
 from .embedding import embedding_of, questioning
 from .speaking import Switchboard
-from .vectors import in_a_thread
+from .threads import in_a_thread
 
 PROBE = "How long is the vector of this?"
 """What a model is asked about, to see the size of its vectors."""

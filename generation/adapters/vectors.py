@@ -5,12 +5,10 @@ from __future__ import annotations
 import hashlib
 import sys
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import ParamSpec, TypeVar
 
-from asgiref.sync import sync_to_async
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import Func, IntegerField
 from django.utils import timezone
 
@@ -21,22 +19,9 @@ from generation.models import Call, PassageVector
 from generation.models.endpoints import PassageVectorQuerySet
 
 from .metering import Meter, lines
+from .threads import in_a_thread
 
-Given = ParamSpec("Given")
-Result = TypeVar("Result")
 Vector = list[float]
-
-
-async def in_a_thread(work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs) -> Result:
-    """In one whose connection nobody else keeps alive, or mends after the database was away."""
-
-    def and_close() -> Result:
-        try:
-            return work(*given, **named)
-        finally:
-            connections.close_all()
-
-    return await sync_to_async(and_close)()
 
 
 @dataclass(frozen=True, slots=True)

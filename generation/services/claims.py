@@ -13,23 +13,25 @@ from .openings import free_waiting
 
 def claim_slots(*, run_id: int, limit: int) -> list[Slot]:
     """Up to `limit` slots whose question is there or theirs to write."""
-    if not Run.objects.filter(pk=run_id, state=Run.State.RUNNING).exists():
+    run = Run.objects.only("started").filter(pk=run_id, state=Run.State.RUNNING).first()
+    if run is None:
         return []
     slots = Slot.objects.filter(Q(leads=True) | ~Q(opening=""), run=run_id).order_by("index").claim(limit)
-    if slots:
+    if slots and run.started is None:
         Run.objects.filter(pk=run_id, started=None).update(started=timezone.now())
     return slots
 
 
 def claim_items(*, improvement_id: int, limit: int) -> list[ImprovementItem]:
     """Up to `limit` conversations, with what they are improved from."""
-    if not Improvement.objects.filter(pk=improvement_id, state=Improvement.State.RUNNING).exists():
+    improvement = Improvement.objects.only("started").filter(pk=improvement_id, state=Improvement.State.RUNNING).first()
+    if improvement is None:
         return []
     free = ImprovementItem.objects.filter(improvement=improvement_id).select_related(
         "base", "conversation__persona__current"
     )
     items = free.defer("base__search").prefetch_related("base__judgements").order_by("pk").claim(limit)
-    if items:
+    if items and improvement.started is None:
         Improvement.objects.filter(pk=improvement_id, started=None).update(started=timezone.now())
     return items
 

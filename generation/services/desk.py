@@ -20,6 +20,7 @@ from django.db import InterfaceError, OperationalError, connections, transaction
 from redis import RedisError
 
 from generation.adapters.metering import Meter, Metered, lines
+from generation.adapters.threads import closing
 from generation.engine import stopping
 from generation.engine.errors import FatalError, OutOfCalls, TransientError
 from generation.engine.protocols import Failed, Job, Landing, Orders, Product, Work
@@ -163,11 +164,15 @@ class RowDesk(ABC, Generic[Work, Product]):
             self.finish()
 
     def note(self, outcome: Product | Failed) -> None:
-        """One more outcome for the rules about failures."""
+        """One more outcome for the rules about failures, unless it only lacked calls: that is no failure of the job's."""
         if not isinstance(outcome, Failed):
-            self._outcomes.append(None)
-        elif outcome.retry_after is None:  # else it is no failure of the job's
-            self._outcomes.append(outcome.error)
+            self.count(None)
+        elif outcome.retry_after is None:
+            self.count(outcome.error)
+
+    def count(self, error: str | None) -> None:
+        """A job has ended, with an error or without."""
+        self._outcomes.append(error)
 
     def _rest(self, landings: Sequence[Landing[Work, Product]]) -> None:
         """Where the keys have no calls left, nothing begins until they have."""
@@ -220,7 +225,7 @@ def carry_out(work: Coroutine[Any, Any, None], order: Costed, fail: Callable[[st
     """Work on an order until it ends. What only a person can mend is handed to `fail`; what passes comes back by itself
     with the next tick, databases that do not answer as errors."""
     try:
-        asyncio.run(_closing(work))
+        asyncio.run(closing(work))
     except OutOfCalls as error:
         pullers.rest(order, error.retry_after, str(error))
     except (Undecryptable, FatalError) as error:
@@ -233,11 +238,3 @@ def carry_out(work: Coroutine[Any, Any, None], order: Costed, fail: Callable[[st
         name = order._meta.verbose_name
         log.exception("The %s %s could not be worked on.", name, order.pk)
         fail(f"The work on this {name} broke off ({type(error).__name__}: {error}).")
-
-
-async def _closing(work: Coroutine[Any, Any, None]) -> None:
-    """The connection of the database thread does not outlive the work."""
-    try:
-        await work
-    finally:
-        await sync_to_async(connections.close_all)()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from generation.adapters.briefs import briefs_for
 from generation.adapters.metering import Metered, lines
 from generation.engine import stopping
-from generation.engine.protocols import Brief, Failed, Landing, Made, Orders
+from generation.engine.protocols import Brief, Landing, Made, Orders
 from generation.engine.recipe import Budget, Recipe
 from generation.frozen import Frozen
 from generation.models import Call, Run, Slot
@@ -54,10 +54,9 @@ class RunDesk(RowDesk[Brief, Made]):
     def lines(self, metered: Sequence[Metered]) -> list[Call]:
         return lines(metered, project=self.run.project_id, run=self.run.pk, frozen=self.frozen.embedders)
 
-    def note(self, outcome: Made | Failed) -> None:
-        super().note(outcome)
-        if not isinstance(outcome, Failed) or outcome.retry_after is None:
-            self._rules.note(failed=isinstance(outcome, Failed))
+    def count(self, error: str | None) -> None:
+        super().count(error)
+        self._rules.note(failed=error is not None)
 
     def fail(self, reason: str) -> None:
         runs.fail_run(run=self.run, reason=reason)

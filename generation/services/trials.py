@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import connections
 from django.utils import timezone
 
 from datasets.models import Project, User
@@ -20,6 +19,7 @@ from datasets.text import clean, clean_json
 from generation.adapters.briefs import briefs_for
 from generation.adapters.making import open_press
 from generation.adapters.speaking import Switchboard
+from generation.adapters.threads import closing
 from generation.engine.calls import Calls
 from generation.engine.errors import EngineError
 from generation.engine.protocols import Brief, ChatRequest, Failed, Turn
@@ -55,7 +55,7 @@ def carry_out(*, trial_id: int) -> None:
         return
     trial = Trial.objects.select_related("project").get(pk=trial_id)
     try:
-        result = asyncio.run(_and_close(KINDS[Trial.Kind(trial.kind)](trial)))
+        result = asyncio.run(closing(KINDS[Trial.Kind(trial.kind)](trial)))
     except (EngineError, Refused, Undecryptable) as error:
         _end(trial, Trial.State.FAILED, error=str(error))
     except Exception as error:
@@ -63,13 +63,6 @@ def carry_out(*, trial_id: int) -> None:
         _end(trial, Trial.State.FAILED, error=f"It broke off ({type(error).__name__}: {error}).")
     else:
         _end(trial, Trial.State.DONE, result=result)
-
-
-async def _and_close(work: Awaitable[dict[str, Any]]) -> dict[str, Any]:
-    try:
-        return await work
-    finally:
-        await sync_to_async(connections.close_all)()
 
 
 def _end(trial: Trial, state: str, *, result: dict[str, Any] | None = None, error: str = "") -> None:

@@ -23,7 +23,8 @@ def expert(project: Project, name: str = "Expert", role: str = PromptRole.RESPON
 
 
 def recipe(project: Project, endpoint: Endpoint | None = None, **changes: Any) -> Recipe:
-    """An ungrounded recipe of the offline model, or of `endpoint`."""
+    """An ungrounded recipe of the offline model, or of `endpoint`. Every question is taken, however like another one:
+    how alike the offline model's questions come out hangs on ids, and what a test counts would hang on them too."""
     prompt = project.prompts.filter(role="respondent").first() or expert(project)
     model = ModelChoice(endpoint=(endpoint or project.endpoints.get(preset="offline")).pk)
     fields: dict[str, Any] = {
@@ -32,6 +33,7 @@ def recipe(project: Project, endpoint: Endpoint | None = None, **changes: Any) -
         "models": dict.fromkeys(ROLES, model),
         "retrieval": {"when": "never"},
         "conversations": 5,
+        "questions": {"distinct": False},
     }
     return Recipe.model_validate(fields | changes)
 

@@ -96,7 +96,10 @@ def test_no_two_conversations_of_a_run_begin_with_nearly_the_same_question(proje
     """The offline model has little to say, so that it repeats itself."""
     corpus = make_corpus(project)
     read(add(corpus, "pump.txt", "The pump is serviced every seven weeks."))
-    run = pulled(launched(project, corpus=corpus.pk, conversations=20, max_turns=1, concurrency=10))
+    questions = {"distinct": True}
+    run = pulled(
+        launched(project, corpus=corpus.pk, conversations=20, max_turns=1, concurrency=10, questions=questions)
+    )
     made = [opening for opening in openings(run) if opening]
     assert len(set(made)) == len(made) == run.slots_done < 20
     errors = set(run.slots.filter(state=Slot.State.FAILED).values_list("error", flat=True))
@@ -107,8 +110,7 @@ def test_no_two_conversations_of_a_run_begin_with_nearly_the_same_question(proje
 def test_a_recipe_may_ask_the_same_twice(project: Project) -> None:
     corpus = make_corpus(project)
     read(add(corpus, "pump.txt", "The pump is serviced every seven weeks."))
-    questions = {"distinct": False}
-    run = pulled(launched(project, corpus=corpus.pk, conversations=20, max_turns=1, questions=questions))
+    run = pulled(launched(project, corpus=corpus.pk, conversations=20, max_turns=1, questions={"distinct": False}))
     assert run.slots_done == 20
 
 

@@ -29,7 +29,7 @@ def said(project: Project, **changes: object) -> dict[str, str]:
 
 
 def test_nothing_is_told_of_what_a_recipe_leaves_out(project: Project) -> None:
-    assert said(project) == {"Retrieval": "never"}
+    assert said(project, questions={}) == {"Retrieval": "never"}
 
 
 def test_every_part_is_told_in_words(project: Project) -> None:

@@ -25,7 +25,7 @@ def show_pulse(**_: object) -> None:
 
 @signals.worker_ready.connect
 def say_that_it_is_open(**_: object) -> None:
-    from generation.services import pullers
+    from generation.services.work import pullers
 
     pullers.announce_open()
 
@@ -33,7 +33,7 @@ def say_that_it_is_open(**_: object) -> None:
 @signals.worker_shutting_down.connect
 def say_that_it_closes(**_: object) -> None:
     """Lets the children give their claims back, so that another worker goes on at once."""
-    from generation.services import pullers
+    from generation.services.work import pullers
 
     pullers.announce_closing()
 

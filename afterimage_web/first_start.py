@@ -21,7 +21,7 @@ from datasets.services.projects import create_project
 from datasets.services.prompts import save_prompt
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Run
-from generation.services import runs
+from generation.services.running import runs
 from generation.tasks import call_for_workers
 
 CONVERSATIONS = 20

@@ -112,7 +112,7 @@ def milliseconds(work: Callable[[], Any]) -> int:
 
 
 def measure(project: Project) -> dict[str, int]:
-    from generation.services import alerts, metrics
+    from generation.services.monitoring import alerts, metrics
 
     spans = {
         "hour": timedelta(hours=1),

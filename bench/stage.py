@@ -44,7 +44,7 @@ class Stage:
         return run
 
     def launch(self, *, pullers: int = 1, **changes: Any) -> Run:
-        from generation.services import runs
+        from generation.services.running import runs
         from generation.tasks import pull_run
 
         run = runs.start_run(project=self.project, spec=self.recipe(**changes), user=None)

@@ -14,9 +14,9 @@ from django.utils.safestring import SafeString
 
 from datasets import charts
 from datasets.charts import plain
-from generation.services.alert_kinds import amount
-from generation.services.metrics import DURATIONS, JUDGING, Metrics, measures_of, money_by_day, series
-from generation.services.metrics_numbers import CallGroup, Judged, Measure, Outcomes, together
+from generation.services.monitoring.kinds import amount
+from generation.services.monitoring.metrics import DURATIONS, JUDGING, Metrics, measures_of, money_by_day, series
+from generation.services.monitoring.numbers import CallGroup, Judged, Measure, Outcomes, together
 
 KINDS = {
     "transient": "Server or network",

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from celery import shared_task
 
+from generation.services import pulling, trials
+from generation.services.growing import desk as persona_desk
+from generation.services.growing import growths
+from generation.services.growing.claims import reopen_lost_branches
+from generation.services.improving import desk as improvement_desk
+from generation.services.improving.claims import reopen_lost_items
+from generation.services.monitoring import alerts
+from generation.services.monitoring import delivery as alert_delivery
+from generation.services.running import sinks
+from generation.services.running.claims import reopen_lost_slots
+from generation.services.work import pullers
+
 from .models import Improvement, PassageVector, PersonaGrowth, Run
-from .services import (
-    alert_delivery,
-    alerts,
-    claims,
-    improvement_desk,
-    persona_desk,
-    persona_growths,
-    pullers,
-    pulling,
-    sinks,
-    trials,
-)
 
 
 @shared_task
 def tick() -> None:
     """Beat's heartbeat: open what dead workers held, and call for workers where work has too few."""
-    claims.reopen_lost_claims()
+    reopen_lost_slots()
+    reopen_lost_items()
+    reopen_lost_branches()
     for run in Run.objects.filter(state=Run.State.RUNNING).order_by("pk"):
         call_for_workers(run)
     for run_id in sinks.runs_waiting():
@@ -82,7 +84,7 @@ def run_trial(trial_id: int) -> None:
 
 def call_to_grow(growth: PersonaGrowth) -> None:
     """A hint for a worker, where nobody is at a growth that has something left to do."""
-    if persona_growths.has_work(growth_id=growth.pk) and not pullers.pullers_of(growth):
+    if growths.has_work(growth_id=growth.pk) and not pullers.pullers_of(growth):
         grow_personas.apply_async([growth.pk], expires=6)
 
 

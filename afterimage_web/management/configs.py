@@ -24,11 +24,12 @@ from datasets.services.errors import Refused
 from datasets.services.personas_review import accept_all
 from generation.engine.recipe import Recipe
 from generation.models import Endpoint, PersonaGrowth, Run
-from generation.services import afterimage_runs as rows
-from generation.services import afterimage_yaml as afterimage
-from generation.services import persona_desk, persona_growths
-from generation.services.afterimage_config import Config, Export, Preference
-from generation.services.afterimage_yaml import Wrong
+from generation.services.afterimage import recipe as afterimage
+from generation.services.afterimage import runs as rows
+from generation.services.afterimage.config import Config, Export, Preference
+from generation.services.afterimage.recipe import Wrong
+from generation.services.growing import desk as persona_desk
+from generation.services.growing import growths
 
 from .delivering import Say, write_report, write_rows, write_split
 from .folders import corpus_named, read_files, read_folder
@@ -242,7 +243,7 @@ class ConfigJob:
         found = rows.personas_of(corpus)
         if found:
             return found
-        order = persona_growths.Order(
+        order = growths.Order(
             corpus=corpus,
             endpoint=endpoint,
             model=rows.choice_of(self.config, endpoint).model,
@@ -250,7 +251,7 @@ class ConfigJob:
             conversations=self.config.num_requested,
             concurrency=afterimage.concurrency_of(self.config),
         )
-        growth = persona_growths.start_growth(project=corpus.project, order=order, user=None)
+        growth = growths.start_growth(project=corpus.project, order=order, user=None)
         say(f"Growing personas from {growth.documents} documents …")
         _grow(growth)
         accept_all(project=corpus.project, personas=Persona.objects.filter(document__corpus=corpus), actor=None)

@@ -13,7 +13,7 @@ from datasets.api.corpora import CORPUS, find_corpus
 from datasets.api.shapes import ApiRequest, Body, Id, Storable, enqueue
 from datasets.models import Role
 from generation.models import CorpusEmbedding
-from generation.services.embeddings import choose_embedding
+from generation.services.servers.embeddings import choose_embedding
 
 router = Router(tags=["Corpora"])
 EMBEDDING = CORPUS + "/embedding"

@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
 from datasets.api.shapes import PROJECT, ApiRequest, Page, Place, one_of, page_of
-from generation.services.endpoint_keys import KeyStanding, standings
+from generation.services.servers.keys import KeyStanding, standings
 
 router = Router(tags=["Endpoints"])
 

@@ -18,9 +18,9 @@ from datasets.schema import Message
 from datasets.services.errors import Refused
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
-from generation.services import improvements, proposals
-from generation.services.improvement_estimate import Reckoned, estimate_improvement
-from generation.services.improvements import Selection
+from generation.services.improving import improvements, proposals
+from generation.services.improving.estimating import Reckoned, estimate_improvement
+from generation.services.improving.improvements import Selection
 from generation.tasks import call_to_improve
 
 router = Router(tags=["Improvements"])

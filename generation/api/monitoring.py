@@ -15,8 +15,16 @@ from datasets.models import Role
 from generation.forms.monitoring import SPANS
 from generation.metrics_page import usage_of
 from generation.models import Alert, AlertRule
-from generation.services import alert_rules, alerts
-from generation.services.metrics import Metrics, Scope, measures_of, metrics_of, scope_of_project, scope_of_run
+from generation.services.monitoring import alerts
+from generation.services.monitoring import rules as alert_rules
+from generation.services.monitoring.metrics import (
+    Metrics,
+    Scope,
+    measures_of,
+    metrics_of,
+    scope_of_project,
+    scope_of_run,
+)
 
 router = Router(tags=["Monitoring"])
 

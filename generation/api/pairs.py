@@ -12,7 +12,7 @@ from datasets.api.shapes import PROJECT, ApiRequest, Page, Place
 from datasets.services.errors import Refused
 from generation.engine.recipe import Pairs
 from generation.models import Run
-from generation.services import pairs
+from generation.services.running import pairs
 
 router = Router(tags=["Runs"])
 

@@ -13,9 +13,9 @@ from datasets.access import project_for
 from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, Storable, enqueue, one_of, page_of
 from datasets.models import Project, Role
 from generation.models import PersonaGrowth
-from generation.services import persona_growths
-from generation.services.persona_growths import Estimate, Order
-from generation.services.persona_progress import Progress, progress_of
+from generation.services.growing import growths
+from generation.services.growing.growths import Estimate, Order
+from generation.services.growing.progress import Progress, progress_of
 from generation.tasks import call_to_grow
 
 router = Router(tags=["Personas"])
@@ -24,9 +24,9 @@ GROWTHS = PROJECT + "/persona-growths"
 GROWTH = GROWTHS + "/{int:growth}"
 
 ACTIONS = {
-    "cancel": persona_growths.cancel_growth,
-    "resume": persona_growths.resume_growth,
-    "retry": persona_growths.retry_growth,
+    "cancel": growths.cancel_growth,
+    "resume": growths.resume_growth,
+    "retry": growths.retry_growth,
 }
 
 
@@ -121,7 +121,7 @@ def grow_personas_from_documents(request: ApiRequest, project: str, body: Growth
     They wait for review: no run uses one before it is accepted. Needs the role of curator.
     """
     row = project_for(request.auth, project, Role.CURATOR)
-    growth = persona_growths.start_growth(project=row, order=_order(row, body), user=request.auth)
+    growth = growths.start_growth(project=row, order=_order(row, body), user=request.auth)
     enqueue(call_to_grow, growth)
     return growth
 
@@ -130,7 +130,7 @@ def grow_personas_from_documents(request: ApiRequest, project: str, body: Growth
 def estimate_persona_growth(request: ApiRequest, project: str, body: GrowthIn) -> Estimate:
     """What it will take: calls, personas, tokens, money and time. Nothing is begun. Needs the role of curator."""
     row = project_for(request.auth, project, Role.CURATOR)
-    return persona_growths.estimate_growth(_order(row, body))
+    return growths.estimate_growth(_order(row, body))
 
 
 @router.get(GROWTH, response=GrowthDetail)

@@ -13,7 +13,7 @@ from datasets.models import Role
 from generation.engine.recipe import Recipe as RecipeSpec
 from generation.models import Recipe
 from generation.services import recipes
-from generation.services.freezing import freeze
+from generation.services.running.freezing import freeze
 
 router = Router(tags=["Recipes"])
 

@@ -17,9 +17,9 @@ from generation.engine.estimate import Estimate
 from generation.engine.protocols import ModelRole
 from generation.engine.recipe import Recipe
 from generation.models import Run
-from generation.services import runs
-from generation.services.estimating import estimate_recipe
-from generation.services.progress import Progress, progress_of
+from generation.services.running import runs
+from generation.services.running.estimating import estimate_recipe
+from generation.services.running.progress import Progress, progress_of
 from generation.tasks import call_for_workers
 
 router = Router(tags=["Runs"])

@@ -12,11 +12,11 @@ from generation.engine.recipe import Recipe
 from generation.engine.runner import Runner
 from generation.frozen import Frozen
 from generation.models import Run, Slot
-
-from . import pullers, runs
-from .desk import carry_out
-from .openings import RunOpenings
-from .run_desk import RunDesk
+from generation.services.running import runs
+from generation.services.running.desk import RunDesk
+from generation.services.running.openings import RunOpenings
+from generation.services.work import pullers
+from generation.services.work.desk import carry_out
 
 
 def has_work(*, run_id: int) -> bool:

@@ -28,11 +28,10 @@ from generation.engine.recipe import ModelChoice, Recipe
 from generation.engine.simulators import write_correspondent_prompt
 from generation.models import Endpoint, Run, Slot, Trial
 from generation.secrets import Undecryptable
-
-from . import document_casting, persona_pool
-from .freezing import freeze
-from .landing import judgement_columns
-from .runs import passages_of, plan_of
+from generation.services.running import document_casting, persona_pool
+from generation.services.running.freezing import freeze
+from generation.services.running.landing import judgement_columns
+from generation.services.running.runs import passages_of, plan_of
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,11 @@ from datasets.services.accounts import can_mail
 from datasets.services.errors import Refused
 from generation.forms.alerts import AcknowledgeForm, RuleForm, WebhookForm
 from generation.models import AlertRule, AlertWebhook
-from generation.services import alert_channels, alert_delivery, alert_rules, alerts
-from generation.services.alert_kinds import KINDS, WITHOUT_WINDOW
+from generation.services.monitoring import alerts
+from generation.services.monitoring import channels as alert_channels
+from generation.services.monitoring import delivery as alert_delivery
+from generation.services.monitoring import rules as alert_rules
+from generation.services.monitoring.kinds import KINDS, WITHOUT_WINDOW
 
 ROWS = 30
 LOG = 20

@@ -17,7 +17,7 @@ from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.forms.embeddings import EmbeddingForm, QueryModelForm
 from generation.models import CorpusEmbedding
-from generation.services.embeddings import choose_embedding
+from generation.services.servers.embeddings import choose_embedding
 
 
 @project_view(Role.CURATOR)

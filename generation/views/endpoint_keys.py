@@ -15,7 +15,7 @@ from datasets.services.errors import Refused
 from generation.forms.endpoints import EndpointForm, KeyForm, KeyLimitsForm, price_formset
 from generation.models import Endpoint, EndpointKey
 from generation.models.endpoints import OFFLINE
-from generation.services import endpoint_keys
+from generation.services.servers import keys as endpoint_keys
 
 from .endpoints import key_rows
 

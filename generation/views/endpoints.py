@@ -22,8 +22,9 @@ from generation.forms.endpoints import EndpointForm, KeyForm, KeyLimitsForm, pri
 from generation.kinds import kinds
 from generation.models import Endpoint, Trial
 from generation.models.endpoints import OFFLINE
-from generation.services import endpoints, trials
-from generation.services.endpoint_keys import KeyStanding, standings
+from generation.services import trials
+from generation.services.servers import endpoints
+from generation.services.servers.keys import KeyStanding, standings
 from generation.tasks import run_trial
 
 

@@ -24,9 +24,10 @@ from datasets.verbs import verbs
 from generation.forms.improvements import ImprovementForm
 from generation.models import Improvement
 from generation.models.endpoints import OFFLINE
-from generation.services import improvement_progress, improvements
-from generation.services.improvement_estimate import estimate_improvement
-from generation.services.improvements import Selection
+from generation.services.improving import improvements
+from generation.services.improving import progress as improvement_progress
+from generation.services.improving.estimating import estimate_improvement
+from generation.services.improving.improvements import Selection
 from generation.tasks import call_to_improve
 
 ACTIONS = {

@@ -15,7 +15,7 @@ from datasets.pages import HtmxHttpRequest, render_page
 from generation.forms.monitoring import NAMES, MonitoringForm
 from generation.metrics_page import shown
 from generation.models import Run
-from generation.services import ledger, metrics
+from generation.services.monitoring import ledger, metrics
 
 OFTEN, SELDOM = 5, 60
 """Seconds between two looks at a run that lives: the second for one with many calls."""

@@ -11,7 +11,7 @@ from datasets.access import project_view
 from datasets.forms.conversations import PlaceForm
 from datasets.models import Project
 from datasets.pages import HtmxHttpRequest, render_page
-from generation.services import pairs
+from generation.services.running import pairs
 
 CHOICES: dict[str, pairs.Only] = {"valid": "valid", "discarded": "discarded"}
 

@@ -19,15 +19,15 @@ from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.forms.personas import GrowPlaceForm, GrowthForm, first_choices
 from generation.models import PersonaGrowth
-from generation.services import persona_growths
-from generation.services.persona_growths import Order
-from generation.services.persona_progress import Progress, progress_of
+from generation.services.growing import growths
+from generation.services.growing.growths import Order
+from generation.services.growing.progress import Progress, progress_of
 from generation.tasks import call_to_grow
 
 ACTIONS = {
-    "cancel": persona_growths.cancel_growth,
-    "resume": persona_growths.resume_growth,
-    "retry": persona_growths.retry_growth,
+    "cancel": growths.cancel_growth,
+    "resume": growths.resume_growth,
+    "retry": growths.retry_growth,
 }
 RECENT = 8
 
@@ -48,7 +48,7 @@ def begin(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     form = GrowthForm(request.POST, project=project)
     if form.is_valid():
         try:
-            growth = persona_growths.start_growth(project=project, order=Order(**form.order()), user=request.user)
+            growth = growths.start_growth(project=project, order=Order(**form.order()), user=request.user)
         except Refused as refusal:
             form.add_error(refusal.field or None, str(refusal))
         else:
@@ -72,8 +72,8 @@ def _page(
     order = Order(**form.order()) if form.is_bound and form.is_valid() else None
     context = {
         "form": form,
-        "estimate": order and persona_growths.estimate_growth(order),
-        "most_calls": persona_growths.MOST_CALLS,
+        "estimate": order and growths.estimate_growth(order),
+        "most_calls": growths.MOST_CALLS,
         "offline": order is not None and order.endpoint.is_offline,
         "growths": project.persona_growths.select_related("created_by")[:RECENT],
     }

@@ -17,7 +17,7 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.services.reviews import HeadChanged
 from generation.models import ImprovementItem
-from generation.services import proposals
+from generation.services.improving import proposals
 
 HEAD_START = 2.0
 """Seconds that a request spends on accepting many."""

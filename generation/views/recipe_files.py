@@ -16,10 +16,10 @@ from generation.engine.recipe import Recipe as RecipeSpec
 from generation.forms.recipe_text import ConfigTextForm, RecipeTextForm
 from generation.forms.recipes import RecipeForm, initial_from
 from generation.frozen import Frozen
-from generation.services.afterimage_runs import pasted_recipe
-from generation.services.freezing import freeze
+from generation.services.afterimage.runs import pasted_recipe
 from generation.services.recipe_yaml import read_yaml, write_yaml
 from generation.services.recipes import delete_recipe
+from generation.services.running.freezing import freeze
 
 from .recipes import form_page
 

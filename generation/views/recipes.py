@@ -17,10 +17,11 @@ from datasets.verbs import verbs
 from generation.engine.recipe import Recipe as RecipeSpec
 from generation.forms.recipes import PersonaSearchForm, RecipeForm, first_choices, initial_from
 from generation.models import Trial
-from generation.services import estimating, persona_picker, runs, trials
-from generation.services.freezing import embedders
+from generation.services import trials
 from generation.services.recipes import save_recipe
-from generation.services.searching import unsearchable
+from generation.services.running import estimating, persona_picker, runs
+from generation.services.running.freezing import embedders
+from generation.services.running.searching import unsearchable
 from generation.tasks import call_for_workers, run_trial
 
 

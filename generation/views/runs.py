@@ -23,7 +23,7 @@ from generation.engine.recipe import Recipe
 from generation.forms.budgets import BudgetForm
 from generation.frozen import Frozen
 from generation.models import Run
-from generation.services import progress, runs
+from generation.services.running import progress, runs
 from generation.tasks import call_for_workers
 from generation.telling import told
 

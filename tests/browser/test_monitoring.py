@@ -9,7 +9,7 @@ from django.urls import reverse
 from playwright.sync_api import Page, expect
 
 from datasets.models import Project, User
-from generation.services import metrics
+from generation.services.monitoring import metrics
 from generation.tasks import look_for_alerts
 from tests.generation.watched import called, watched
 

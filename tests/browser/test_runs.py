@@ -12,7 +12,7 @@ from datasets import pulse
 from datasets.models import Project, User
 from generation.engine.protocols import Failed
 from generation.models import Run
-from generation.services import runs
+from generation.services.running import runs
 from tests.generation.runs import expert, landed, launched, made
 
 PageOf = Callable[[User], Page]

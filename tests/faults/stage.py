@@ -14,8 +14,8 @@ from datasets.models import Conversation, Corpus, Project, User, Version
 from datasets.services.projects import create_project
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Call, Endpoint, Run, Slot
-from generation.services import runs
-from generation.services.endpoints import save_endpoint
+from generation.services.running import runs
+from generation.services.servers.endpoints import save_endpoint
 from generation.tasks import call_for_workers
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus, make_user

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from datasets.models import Project, User
 from generation.models import AlertDelivery, AlertWebhook
-from generation.services import alert_channels
+from generation.services.monitoring import channels as alert_channels
 from generation.tasks import look_for_alerts
 from tests.faults.stage import wait_for
 from tests.generation.hook_server import HookServer, hooks

@@ -8,7 +8,8 @@ import pytest
 from django.db import transaction
 
 from datasets.services.projects import delete_project
-from generation.services import pullers, runs
+from generation.services.running import runs
+from generation.services.work import pullers
 from generation.tasks import pull_run
 from tests.faults.stage import Stage, assert_whole, landed, slot_states, state_of, wait_for, wait_for_state
 from tests.workers import Worker, working

@@ -6,7 +6,7 @@ import pytest
 
 from datasets.models import Version
 from generation.models import Call, Improvement
-from generation.services import improvements
+from generation.services.improving import improvements
 from generation.tasks import call_to_improve
 from tests.faults.stage import Stage, wait_for
 from tests.generation.improving import judged, ordered

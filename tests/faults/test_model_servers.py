@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from generation.models import Call, Run
 from generation.secrets import Fernet
-from generation.services.endpoints import save_prices
+from generation.services.servers.endpoints import save_prices
 from tests.faults.stage import (
     KEY,
     Stage,

@@ -10,8 +10,8 @@ from django.db import connection, transaction
 from generation.engine.protocols import Brief, Failed, Job, Landing
 from generation.frozen import Frozen
 from generation.models import Run, Slot
-from generation.services import claims, runs
-from generation.services.landing import land
+from generation.services.running import claims, runs
+from generation.services.running.landing import land
 from tests.faults.stage import (
     Stage,
     assert_whole,

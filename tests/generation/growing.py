@@ -8,9 +8,10 @@ from datasets.models import Corpus, Document, Project, SourceFile, User
 from datasets.text import clean
 from generation.engine.protocols import Failed, Job, Landing, PersonaSketch
 from generation.models import Endpoint, PersonaBranch, PersonaGrowth
-from generation.services import claims, persona_desk, persona_growths
-from generation.services.persona_growths import Order
-from generation.services.persona_landing import Grown, land_personas
+from generation.services.growing import claims, growths
+from generation.services.growing import desk as persona_desk
+from generation.services.growing.growths import Order
+from generation.services.growing.landing import Grown, land_personas
 from tests.factories import make_corpus
 
 TEXT = "The tipping bucket of gauge {0} counts the rain. Clean the funnel of gauge {0} every spring."
@@ -32,14 +33,12 @@ def ordered(
     project: Project, corpus: Corpus, user: User, endpoint: Endpoint | None = None, **more: Any
 ) -> PersonaGrowth:
     endpoint = endpoint or project.endpoints.get(preset="offline")
-    return persona_growths.start_growth(
-        project=project, order=Order(corpus=corpus, endpoint=endpoint, **more), user=user
-    )
+    return growths.start_growth(project=project, order=Order(corpus=corpus, endpoint=endpoint, **more), user=user)
 
 
 def grown(growth: PersonaGrowth) -> PersonaGrowth:
     """The growth after workers have done what can be done now."""
-    while persona_growths.has_work(growth_id=growth.pk) and growth.is_active:
+    while growths.has_work(growth_id=growth.pk) and growth.is_active:
         persona_desk.pull(growth_id=growth.pk)
         growth.refresh_from_db()
     growth.refresh_from_db()
@@ -60,5 +59,5 @@ def landed(growth: PersonaGrowth, branch: PersonaBranch, name: str = "", *, erro
     outcome = Failed("dialog", error) if error else Grown(people)
     landing = Landing(Job(branch.pk, str(branch.lease_token), branch), outcome)
     done = land_personas(growth=growth, landings=[landing])
-    persona_growths.finish_growth(growth=growth)
+    growths.finish_growth(growth=growth)
     return done.made + done.failed == 1

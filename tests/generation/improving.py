@@ -13,9 +13,10 @@ from generation.engine.mending import Mending
 from generation.engine.protocols import Attempt, Job, Landing, Made, ModelRole, Verdict
 from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint, Improvement, ImprovementItem
-from generation.services import claims, improvement_desk, improvements
-from generation.services.improvement_landing import land_proposals
-from generation.services.improvements import Selection
+from generation.services.improving import claims, improvements
+from generation.services.improving import desk as improvement_desk
+from generation.services.improving.improvements import Selection
+from generation.services.improving.landing import land_proposals
 from tests.factories import make_conversation
 
 ROLES: tuple[ModelRole, ...] = ("respondent", "correspondent", "judge")

@@ -11,8 +11,8 @@ from generation.engine.protocols import Attempt, Brief, Job, Landing, Made, Outc
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.frozen import Frozen
 from generation.models import Endpoint, Run, Slot
-from generation.services import claims, runs
-from generation.services.landing import land
+from generation.services.running import claims, runs
+from generation.services.running.landing import land
 from tests.factories import make_dialog, make_source, make_trace
 
 ROLES = ("instruction", "correspondent", "respondent")

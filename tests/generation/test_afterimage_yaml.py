@@ -16,8 +16,8 @@ from datasets.services.personas import save_persona
 from generation.engine import rules
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Endpoint
-from generation.services import afterimage_yaml as afterimage
-from generation.services.afterimage_yaml import Wrong, read_config, recipe_of
+from generation.services.afterimage import recipe as afterimage
+from generation.services.afterimage.recipe import Wrong, read_config, recipe_of
 from tests.factories import make_corpus, make_project
 
 Clients = Callable[[User], Client]

@@ -26,7 +26,9 @@ from datasets.models import Project, User
 from generation.adapters import webhooks
 from generation.adapters.webhooks import RefusedAddress, Undelivered, new_secret
 from generation.models import AlertDelivery, AlertRule, AlertWebhook
-from generation.services import alert_channels, alert_delivery, alerts
+from generation.services.monitoring import alerts
+from generation.services.monitoring import channels as alert_channels
+from generation.services.monitoring import delivery as alert_delivery
 from generation.tasks import deliver_alerts, look_for_alerts
 from tests.generation.hook_server import HookServer, hooks
 from tests.generation.watched import later, rule, watched
@@ -338,7 +340,7 @@ DELIVER = """
 import django; django.setup()
 from django.conf import settings
 settings.ALLOW_PRIVATE_WEBHOOKS = True
-from generation.services import alert_delivery; alert_delivery.deliver()
+from generation.services.monitoring import delivery; delivery.deliver()
 """
 
 

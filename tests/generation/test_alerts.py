@@ -17,7 +17,7 @@ from django.utils import timezone
 from datasets.models import Project, User
 from generation.engine.protocols import Failed
 from generation.models import Alert, AlertRule, Call, Run
-from generation.services import alerts
+from generation.services.monitoring import alerts
 from generation.tasks import look_for_alerts
 from tests.api_program import Program
 from tests.generation.runs import landed, launched, made

@@ -12,7 +12,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from datasets import tasks
 from datasets.models import Project, User
 from generation.models import Endpoint, EndpointKey, Run, Slot
-from generation.services import pulling, runs
+from generation.services import pulling
+from generation.services.running import runs
 from tests.api_program import Program, refusal
 from tests.factories import make_project
 from tests.generation.api_recipes import passages_of, recipe_for

@@ -22,8 +22,8 @@ from datasets.services.reports import make_report, start_report
 from datasets.services.tools import save_tool
 from generation.engine.recipe import Recipe
 from generation.models import Alert, AlertRule
-from generation.services.alert_rules import rules_of
-from generation.services.runs import start_run
+from generation.services.monitoring.rules import rules_of
+from generation.services.running.runs import start_run
 from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_conversation, make_user
 from tests.fixtures_foreign_qdrant import ForeignQdrant

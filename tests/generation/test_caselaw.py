@@ -15,8 +15,8 @@ from datasets.filters import ConversationFilter
 from datasets.models import Corpus, Judgement, Project, User, Version
 from datasets.services.exports import Options, start_export, write_export
 from generation.models import Endpoint, Run
-from generation.services.afterimage_yaml import read_config
-from generation.services.endpoints import save_endpoint
+from generation.services.afterimage.recipe import read_config
+from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.adopting import adopt, choose
 from tests.datasets.test_adopted_search import index_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant

@@ -19,10 +19,12 @@ from datasets.services.errors import Refused
 from datasets.services.search import search_corpus
 from generation.engine.recipe import ModelChoice
 from generation.models import Call, CorpusEmbedding, Endpoint, EndpointKey, Price, Run
-from generation.services import pullers, pulling, runs
-from generation.services.alert_facts import facts_of
-from generation.services.endpoints import delete_endpoint, save_endpoint
-from generation.services.metrics import ASIDE
+from generation.services import pulling
+from generation.services.monitoring.facts import facts_of
+from generation.services.monitoring.metrics import ASIDE
+from generation.services.running import runs
+from generation.services.servers.endpoints import delete_endpoint, save_endpoint
+from generation.services.work import pullers
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus
 from tests.fixtures_model_server import RunningModelServer

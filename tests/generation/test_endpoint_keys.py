@@ -13,8 +13,8 @@ from datasets import pulse
 from datasets.models import Activity, Project, User
 from generation.adapters import keyring
 from generation.models import Endpoint, EndpointKey
-from generation.services import pullers
-from generation.services.endpoints import save_endpoint
+from generation.services.servers.endpoints import save_endpoint
+from generation.services.work import pullers
 from tests.api_program import Program, refusal
 from tests.generation.runs import launched
 

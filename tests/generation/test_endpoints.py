@@ -12,7 +12,7 @@ from django.urls import reverse
 from datasets.models import Activity, Project, User
 from generation.models import Endpoint, EndpointKey, Trial
 from generation.services import trials
-from generation.services.endpoints import save_endpoint, save_prices
+from generation.services.servers.endpoints import save_endpoint, save_prices
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.runs import launched
 

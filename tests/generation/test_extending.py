@@ -21,8 +21,8 @@ from generation.engine.library import briefs, dialog_maker
 from generation.engine.modifiers import WithRetrieval
 from generation.engine.protocols import Made, Speaker
 from generation.models import Run
-from generation.services import sinks
-from generation.services.endpoints import save_endpoint
+from generation.services.running import sinks
+from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.engine.parts import Model
 from tests.factories import make_corpus

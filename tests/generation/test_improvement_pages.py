@@ -15,9 +15,9 @@ from datasets.models import Conversation, Project, User
 from datasets.services.conversations import add_version
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
-from generation.services.endpoints import save_prices
-from generation.services.improvement_estimate import estimate_improvement
-from generation.services.improvements import Selection
+from generation.services.improving.estimating import estimate_improvement
+from generation.services.improving.improvements import Selection
+from generation.services.servers.endpoints import save_prices
 from tests.factories import make_batch, make_conversation, make_dialog, make_trace
 from tests.generation.improving import item_of, judged, ordered, proposed, spoken_by
 from tests.generation.runs import landed, launched, made

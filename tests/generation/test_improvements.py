@@ -14,9 +14,10 @@ from datasets.services.conversations import add_version
 from datasets.services.errors import Refused
 from datasets.services.reviews import HeadChanged
 from generation.models import Call, Endpoint, ImprovementItem, Price
-from generation.services import claims, improvement_desk, improvements, proposals
-from generation.services.endpoints import save_endpoint
-from generation.services.improvements import Selection
+from generation.services.improving import claims, improvements, proposals
+from generation.services.improving import desk as improvement_desk
+from generation.services.improving.improvements import Selection
+from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.factories import make_batch, make_conversation, make_corpus, make_dialog, make_source, make_trace
 from tests.fixtures_model_server import RunningModelServer
@@ -249,7 +250,7 @@ def test_the_conversation_of_a_worker_that_died_is_given_to_another(project: Pro
     improvement_desk.pull(improvement_id=improvement.pk)
     assert ImprovementItem.objects.get().state == "running"
     ImprovementItem.objects.update(lease_until="2020-01-01T00:00Z")
-    claims.reopen_lost_claims()
+    claims.reopen_lost_items()
     assert ImprovementItem.objects.get().state == "pending"
     assert worked(improvement).made == 1
 
@@ -259,7 +260,7 @@ def test_one_that_takes_three_workers_with_it_has_failed(project: Project, serve
     for _ in range(3):
         assert len(claims.claim_items(improvement_id=improvement.pk, limit=1)) == 1
         ImprovementItem.objects.update(lease_until="2020-01-01T00:00Z")
-        claims.reopen_lost_claims()
+        claims.reopen_lost_items()
     improvement = worked(improvement)
     assert (improvement.state, improvement.failed) == ("done", 1)
     assert "died 3 times" in ImprovementItem.objects.get().error

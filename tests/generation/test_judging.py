@@ -11,7 +11,7 @@ from datasets.services.criteria import save_criterion
 from datasets.services.errors import Refused
 from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint, Run
-from generation.services.endpoints import save_endpoint
+from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus, make_project
 from tests.fixtures_model_server import RunningModelServer

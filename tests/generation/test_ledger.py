@@ -6,7 +6,7 @@ import pytest
 
 from datasets.models import Project, User
 from generation.models import Endpoint
-from generation.services.endpoints import save_endpoint
+from generation.services.servers.endpoints import save_endpoint
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.pulled import pulled
 from tests.generation.runs import launched

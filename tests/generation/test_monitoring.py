@@ -18,9 +18,9 @@ from django.utils import timezone
 from datasets.models import Project, User
 from generation.metrics_page import seconds
 from generation.models import Call, Endpoint, Run
-from generation.services import metrics
-from generation.services.metrics import Metrics
-from generation.services.metrics_numbers import together
+from generation.services.monitoring import metrics
+from generation.services.monitoring.metrics import Metrics
+from generation.services.monitoring.numbers import together
 from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.runs import launched

@@ -12,7 +12,7 @@ from django.db import connections
 from datasets.models import Project
 from generation.engine.protocols import Brief
 from generation.models import Run
-from generation.services.openings import RunOpenings
+from generation.services.running.openings import RunOpenings
 from tests.generation.runs import launched
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -20,8 +20,8 @@ from datasets.services import exports
 from generation.engine.protocols import Attempt, Made, Verdict
 from generation.engine.recipe import ModelChoice, Pairs
 from generation.models import Call, Endpoint, Price, Run
-from generation.services import pairs
-from generation.services.endpoints import save_endpoint
+from generation.services.running import pairs
+from generation.services.servers.endpoints import save_endpoint
 from tests.api_program import Program, refusal
 from tests.factories import make_dialog
 from tests.fixtures_model_server import RunningModelServer, start_model_server

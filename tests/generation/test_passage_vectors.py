@@ -18,7 +18,7 @@ from datasets.services import corpora
 from datasets.services.errors import Refused
 from datasets.services.search import search_corpus
 from generation.models import Call, CorpusEmbedding, Endpoint, PassageVector
-from generation.services.endpoints import save_endpoint
+from generation.services.servers.endpoints import save_endpoint
 from generation.tasks import forget_vectors
 from tests.datasets.ingesting import add, assert_consistent, read
 from tests.factories import make_corpus

@@ -17,11 +17,12 @@ from datasets.models import Persona, Project, User
 from datasets.services.errors import Refused
 from datasets.services.personas import save_persona
 from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
-from generation.services import claims, persona_desk, persona_growths
-from generation.services.endpoints import save_endpoint
-from generation.services.persona_growths import Order, estimate_growth
-from generation.services.persona_progress import progress_of
-from generation.services.pullers import Puller
+from generation.services.growing import claims, growths
+from generation.services.growing import desk as persona_desk
+from generation.services.growing.growths import Order, estimate_growth
+from generation.services.growing.progress import progress_of
+from generation.services.servers.endpoints import save_endpoint
+from generation.services.work.pullers import Puller
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.growing import claimed, documents, grown, landed, ordered
 
@@ -178,7 +179,7 @@ def test_a_document_that_fails_loses_only_itself_and_can_be_tried_again(
     assert (now.done, now.failed, now.waiting) == (12, 1, 0)
     assert "filtered" in now.errors[0].error
 
-    assert persona_growths.retry_growth(growth=growth, user=owner) == 1
+    assert growths.retry_growth(growth=growth, user=owner) == 1
     assert grown(growth).state == "done"
     assert states(growth) == {"done": 18}
     assert layers_of(project) == {0: 15, 1: 75}
@@ -218,7 +219,7 @@ def test_a_refused_key_stops_it_and_it_can_be_carried_on(
     assert model_server.stats()["total"] <= 4
 
     model_server.control(keys=None)
-    persona_growths.resume_growth(growth=growth, user=owner)
+    growths.resume_growth(growth=growth, user=owner)
     assert grown(growth).state == "done"
     assert growth.personas == 20
 
@@ -280,7 +281,7 @@ def test_a_corpus_that_is_deleted_leaves_its_people_and_ends_the_growth(project:
     (branch,) = claimed(growth)
     corpus.delete()
     assert not landed(growth, branch)
-    assert not persona_growths.has_work(growth_id=growth.pk)
+    assert not growths.has_work(growth_id=growth.pk)
     growth.refresh_from_db()
     assert (growth.state, growth.corpus, growth.personas) == ("done", None, 0)
 
@@ -316,7 +317,7 @@ def test_what_a_dead_worker_held_is_begun_again_and_its_late_result_is_dropped(p
     growth = ordered(project, documents(project, "A"), owner)
     (late,) = claimed(growth)
     PersonaBranch.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-    claims.reopen_lost_claims()
+    claims.reopen_lost_branches()
     assert grown(growth).state == "done"
     assert not landed(growth, late)
     growth.refresh_from_db()
@@ -328,7 +329,7 @@ def test_a_step_that_kills_three_workers_is_given_up(project: Project, owner: Us
     for _ in range(3):
         (branch,) = claimed(growth)
         PersonaBranch.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
-        claims.reopen_lost_claims()
+        claims.reopen_lost_branches()
     branch.refresh_from_db()
     assert (branch.state, branch.error) == ("failed", "The worker died 3 times while writing these personas.")
     assert grown(growth).personas == 5
@@ -342,7 +343,7 @@ def test_a_slice_ends_and_leaves_the_rest_to_the_next(
     growth = ordered(project, documents(project, *map(str, range(12))), owner, server, concurrency=1)
     persona_desk.pull(growth_id=growth.pk)
     assert 1 <= states(growth)["done"] < 12
-    assert persona_growths.has_work(growth_id=growth.pk)
+    assert growths.has_work(growth_id=growth.pk)
     assert "running" not in states(growth)
 
 
@@ -359,12 +360,12 @@ def test_cancelling_drops_what_is_in_flight_and_keeps_what_is_there(project: Pro
     growth = ordered(project, documents(project, *map(str, range(6))), owner, concurrency=2)
     first, second = claimed(growth, 2)
     assert landed(growth, first)
-    persona_growths.cancel_growth(growth=growth, user=owner)
+    growths.cancel_growth(growth=growth, user=owner)
     assert not landed(growth, second)
     assert states(growth) == {"done": 1, "cancelled": 5}
     assert (grown(growth).state, project.personas.count()) == ("cancelled", 5)
     with pytest.raises(Refused, match="stays so"):
-        persona_growths.retry_growth(growth=growth, user=owner)
+        growths.retry_growth(growth=growth, user=owner)
 
 
 def test_progress_counts_the_steps_that_are_yet_to_grow(project: Project, owner: User) -> None:

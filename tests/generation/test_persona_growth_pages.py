@@ -14,7 +14,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from datasets import pulse
 from datasets.models import Corpus, Project, User
 from generation.models import PersonaGrowth
-from generation.services import persona_growths
+from generation.services.growing import growths
 from tests.api_program import Program, refusal
 from tests.generation.growing import claimed, documents, landed, ordered
 
@@ -170,7 +170,7 @@ def test_a_poll_brings_the_head_only_when_it_has_changed(
     page = client.get(address).content.decode()
     seen = page.split(f'hx-get="{address}')[1].split('"')[0].replace("&amp;", "&")
     assert 'id="growth-head"' not in client.get(address + seen, headers=HTMX).content.decode()
-    persona_growths.cancel_growth(growth=growth, user=owner)
+    growths.cancel_growth(growth=growth, user=owner)
     polled = client.get(address + seen, headers=HTMX).content.decode()
     assert 'id="growth-head" hx-swap-oob="true"' in polled
     assert "every 2s" not in polled
@@ -181,7 +181,7 @@ def test_a_growth_is_cancelled_and_another_failed_one_carried_on(
 ) -> None:
     client = client_of(teammate)
     begun(growth, error="No.")
-    persona_growths.fail_growth(growth=growth, reason="The key was refused.")
+    growths.fail_growth(growth=growth, reason="The key was refused.")
     page = client.get(at(project, "growth", growth.pk)).content.decode()
     assert "The key was refused." in page
     assert "Carry on" in page

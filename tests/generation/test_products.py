@@ -22,9 +22,9 @@ from generation.engine import forms
 from generation.frozen import Frozen
 from generation.models import Call, Endpoint, Run, Trial
 from generation.services import trials
-from generation.services.endpoints import save_endpoint
-from generation.services.freezing import freeze
 from generation.services.recipe_yaml import read_yaml, write_yaml
+from generation.services.running.freezing import freeze
+from generation.services.servers.endpoints import save_endpoint
 from tests.api_program import Program, refusal
 from tests.factories import make_project
 from tests.fixtures_model_server import RunningModelServer

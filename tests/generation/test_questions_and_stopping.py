@@ -12,9 +12,9 @@ from datasets.services.personas import save_persona
 from generation.engine.protocols import Failed
 from generation.engine.recipe import Recipe
 from generation.models import Endpoint, Run, Slot
-from generation.services import claims
-from generation.services.endpoints import save_endpoint
-from generation.services.stopping import StoppingFacts
+from generation.services.running import claims
+from generation.services.running.stopping import StoppingFacts
+from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus
 from tests.fixtures_model_server import RunningModelServer

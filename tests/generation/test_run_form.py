@@ -16,7 +16,7 @@ from datasets.services.personas import save_persona
 from generation.engine.recipe import Budget, ModelChoice, Recipe, Retrieval
 from generation.forms.recipes import RecipeForm, initial_from
 from generation.models import Endpoint, Run, Slot, Trial
-from generation.services.endpoints import save_endpoint, save_prices
+from generation.services.servers.endpoints import save_endpoint, save_prices
 from tests.factories import make_project
 from tests.generation.api_recipes import passages_of
 from tests.generation.runs import expert, launched, recipe

@@ -18,7 +18,7 @@ from datasets import pulse
 from datasets.models import Conversation, Project, User
 from generation.engine.protocols import Failed
 from generation.models import Run, Slot
-from generation.services import claims, runs
+from generation.services.running import claims, runs
 from tests.generation.runs import land_on, landed, launched, made
 
 ClientOf = Callable[[User], Client]

@@ -19,9 +19,9 @@ from generation.frozen import Frozen, FrozenText
 from generation.models import Recipe as KeptRecipe
 from generation.models import Run, Trial
 from generation.services import trials
-from generation.services.freezing import freeze
-from generation.services.persona_pool import versions_dealt
 from generation.services.recipe_yaml import read_yaml, write_yaml
+from generation.services.running.freezing import freeze
+from generation.services.running.persona_pool import versions_dealt
 from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.growing import documents

@@ -16,9 +16,9 @@ from datasets.models import Corpus, Project, Prompt, PromptRole, User
 from datasets.services.prompts import save_prompt
 from generation.models import Endpoint, Trial
 from generation.services import trials
-from generation.services.endpoints import save_endpoint
 from generation.services.recipes import save_recipe
-from generation.services.runs import start_run
+from generation.services.running.runs import start_run
+from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
 from tests.factories import make_corpus, make_project
 from tests.fixtures_model_server import RunningModelServer

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from datasets.models import Judgement, Project
 from generation.models import AlertRule, Call, Run, Slot
-from generation.services import alert_rules
+from generation.services.monitoring import rules as alert_rules
 from tests.factories import make_conversation
 from tests.generation.runs import launched
 

@@ -25,7 +25,8 @@ from datasets.services.errors import Refused
 from datasets.services.projects import create_project
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Endpoint, Run
-from generation.services import pulling, runs
+from generation.services import pulling
+from generation.services.running import runs
 
 PROJECT = "Command line"
 OFFLINE = "Offline model"

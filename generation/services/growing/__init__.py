@@ -1,0 +1,1 @@
+"""Personas grown from documents, layer by layer."""

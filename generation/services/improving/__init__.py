@@ -1,0 +1,1 @@
+"""Improvements of conversations that exist: ordered, estimated, proposed, decided."""

@@ -1,0 +1,143 @@
+"""The life of an improvement, from its order to its end, as changes of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import connection, transaction
+from django.db.models import F, Q
+from django.utils import timezone
+
+from datasets.filters import ConversationFilter
+from datasets.models import Batch, Project, User
+from datasets.models.conversations import ConversationQuerySet
+from datasets.services.activity import record_activity
+from datasets.services.bulk import newest_id
+from datasets.services.errors import Refused
+from generation.engine.mending import Mending
+from generation.models import Improvement, ImprovementItem
+from generation.services.improving.casting import cast_batches
+from generation.services.work import pullers
+
+State = ImprovementItem.State
+OPEN = [State.PENDING, State.RUNNING]
+MOST = 10_000
+"""Conversations in one improvement: somebody is to read every proposal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which conversations are meant: those that the filter matches up to an id."""
+
+    filter: ConversationFilter = field(default_factory=ConversationFilter)
+    up_to: int | None = None
+
+    def rows(self, project: Project) -> ConversationQuerySet:
+        """Rows that no run of ours made have no schema to be mended by, and stay as they are."""
+        rows = project.conversations.filter(Q(head__output__isnull=True) | Q(batch__kind=Batch.Kind.RUN))
+        up_to = newest_id(project) if self.up_to is None else self.up_to
+        return self.filter.apply(rows.filter(pk__lte=up_to))
+
+
+@transaction.atomic
+def start_improvement(*, project: Project, selection: Selection, wanted: Mending, user: User | None) -> Improvement:
+    """Raises Refused when nothing or too much is selected, or a role has nobody to speak it."""
+    chosen = selected(project, selection)
+    casts = cast_batches(project=project, wanted=wanted, batches={batch for _, _, batch, _ in chosen})
+    improvement = Improvement.objects.create(
+        project=project,
+        filter=selection.filter.parameters,
+        spec=wanted.model_dump(mode="json"),
+        frozen=casts.model_dump(mode="json"),
+        offline=any(cast.offline for cast in casts.casts),
+        total=len(chosen),
+        created_by=user,
+    )
+    _write_items(improvement, chosen)
+    note(improvement, user, f"asked for {improvement.total} conversations to be improved")
+    return improvement
+
+
+Chosen = tuple[int, int, int, float | None]
+"""A conversation, its head, its batch and its score."""
+
+
+def selected(project: Project, selection: Selection) -> list[Chosen]:
+    """By batch, so that those that were made alike are improved one after the other."""
+    rows = selection.rows(project).order_by("batch", "-pk").values_list("pk", "head_id", "batch_id", "score")
+    chosen = list(rows[: MOST + 1])
+    if not chosen:
+        raise Refused("No conversation is selected that could be improved: widen the choice.")
+    if len(chosen) > MOST:
+        raise Refused(f"More than {MOST:,} conversations are selected: narrow the filter and go by parts.")
+    return chosen
+
+
+def _write_items(improvement: Improvement, chosen: Sequence[Chosen]) -> None:
+    columns = "improvement_id, conversation_id, base_id, before, state, attempts, error, previous, updated"
+    now = timezone.now()
+    with connection.cursor() as cursor, cursor.copy(f"COPY generation_improvementitem ({columns}) FROM STDIN") as copy:
+        for pk, head, _, score in chosen:
+            copy.write_row((improvement.pk, pk, head, score, State.PENDING.value, 0, "", "", now))
+
+
+def note(improvement: Improvement, user: User | None, text: str) -> None:
+    record_activity(project=improvement.project, actor=user, text=text, path=f"improvements/{improvement.pk}/")
+
+
+def _change_state(improvement: Improvement, *, to: str, among: Sequence[str], reason: str = "", end: bool) -> bool:
+    """Move it on if it still stands in one of `among`. False: somebody else moved it first."""
+    finished = timezone.now() if end else None
+    rows = Improvement.objects.filter(pk=improvement.pk, state__in=among)
+    changed = rows.update(state=to, reason=reason, finished=finished)
+    improvement.refresh_from_db()
+    return changed == 1
+
+
+@transaction.atomic
+def cancel_improvement(*, improvement: Improvement, user: User) -> None:
+    """What is in flight is dropped; proposals stay, to be accepted or declined."""
+    # Items before their improvement, as a landing locks them.
+    improvement.items.filter(state__in=OPEN).update(state=State.CANCELLED, lease_token=None, lease_until=None)
+    among = [Improvement.State.RUNNING, Improvement.State.FAILED]
+    if _change_state(
+        improvement, to=Improvement.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True
+    ):
+        note(improvement, user, "cancelled an improvement")
+
+
+def resume_improvement(*, improvement: Improvement, user: User) -> None:
+    """Carry on after a failure that somebody has mended."""
+    if not improvement.items.filter(state__in=OPEN).exists():
+        raise Refused("Nothing is left to do: “Retry failed” tries what failed again.")
+    if _change_state(improvement, to=Improvement.State.RUNNING, among=[Improvement.State.FAILED], end=False):
+        pullers.wake(improvement)
+        note(improvement, user, "resumed an improvement")
+
+
+@transaction.atomic
+def retry_failed(*, improvement: Improvement, user: User) -> int:
+    """Open what failed again. Returns how many there were."""
+    count = improvement.items.filter(state=State.FAILED).update(
+        state=State.PENDING, attempts=0, error="", not_before=None
+    )
+    if count:
+        living = Improvement.objects.filter(pk=improvement.pk).exclude(state=Improvement.State.CANCELLED)
+        if not living.update(failed=F("failed") - count, state=Improvement.State.RUNNING, reason="", finished=None):
+            raise Refused("What was cancelled stays so: improve these conversations anew.")
+        note(improvement, user, f"asked for {count} failed improvements again")
+    improvement.refresh_from_db()
+    return count
+
+
+def fail_improvement(*, improvement: Improvement, reason: str) -> None:
+    """Something only a person can mend, such as a refused key."""
+    _change_state(improvement, to=Improvement.State.FAILED, among=[Improvement.State.RUNNING], reason=reason, end=True)
+
+
+def finish_improvement(*, improvement: Improvement) -> bool:
+    """Close it if every conversation has its proposal or its failure."""
+    if improvement.items.filter(state__in=OPEN).exists():
+        return False
+    return _change_state(improvement, to=Improvement.State.DONE, among=[Improvement.State.RUNNING], end=True)

@@ -1,0 +1,1 @@
+"""Endpoints, their keys, and who embeds the passages of a corpus."""

@@ -1,0 +1,1 @@
+"""What runs, improvements and growths have in common: orders, pieces, and the workers who pull them."""

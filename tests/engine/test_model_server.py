@@ -12,6 +12,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
+from tests.engine.waiting import until
 from tests.fixtures_model_server import ROOT, RunningModelServer, start_model_server
 
 ASKED = [{"role": "user", "content": "Tell me how reset codes are sent to the owner."}]
@@ -123,10 +124,10 @@ async def test_faults_end_after_their_count_or_their_time(model_server: RunningM
         with pytest.raises(openai.InternalServerError):
             await say(model_server)
     await say(model_server)
-    model_server.fail("status", status=429, seconds=0.3)
+    model_server.fail("status", status=429, seconds=1)
     with pytest.raises(openai.RateLimitError):
         await say(model_server)
-    await asyncio.sleep(0.35)
+    await asyncio.sleep(1.05)
     await say(model_server)
 
 
@@ -146,10 +147,10 @@ async def test_it_counts_what_it_is_asked(model_server: RunningModelServer) -> N
 
 async def test_a_client_that_hangs_up_is_no_longer_in_flight(model_server: RunningModelServer) -> None:
     model_server.fail("hang")
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(say(model_server), 0.3)
-    await asyncio.sleep(0.2)
-    assert model_server.stats()["in_flight"] == 0
+    asked = asyncio.create_task(say(model_server))
+    await until(lambda: model_server.stats()["in_flight"] == 1)
+    asked.cancel()
+    await until(lambda: model_server.stats()["in_flight"] == 0)
 
 
 async def test_a_setting_that_does_not_exist_is_refused(model_server: RunningModelServer) -> None:

@@ -20,6 +20,7 @@ from generation.engine.runner import Pace, Runner
 from generation.engine.sampling import plan
 from generation.engine.simulators import Correspondent
 from tests.engine.parts import Library, MemoryDesk, source
+from tests.engine.waiting import until
 from tests.fixtures_model_server import RunningModelServer
 
 PACE = Pace(orders=0.05, landing=0.02)
@@ -100,7 +101,7 @@ async def test_an_abort_stops_calls_within_two_seconds(model: ChatModel, model_s
     model_server.control(latency=0.3)
     desk = desk_of(500)
     running = asyncio.create_task(Runner(desk, press(model)).run())
-    await asyncio.sleep(0.8)
+    await until(lambda: model_server.stats()["total"] > 30)
     desk.state, ordered = "abort", time.time()
     await running
     await asyncio.sleep(0.5)

@@ -16,6 +16,7 @@ from generation.engine.providers import ClientPool, Dialect, OpenAIChat, Overloa
 from generation.engine.providers.presets import PRESETS
 from generation.engine.providers.reply import MOST_TOKENS, completion
 from tests.engine.provider_parts import SCHEMA, chat, request
+from tests.engine.waiting import until
 from tests.fixtures_model_server import RunningModelServer, free_port
 
 KEY = "sk-very-secret-0123456789"
@@ -370,12 +371,11 @@ async def test_cancelling_hangs_up(model_server: RunningModelServer) -> None:
     model_server.fail("hang")
     async with chat(model_server) as model:
         task = asyncio.create_task(model.complete(request()))
-        await asyncio.sleep(0.3)
+        await until(lambda: model_server.stats()["in_flight"] == 1)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        await asyncio.sleep(0.2)
-        assert model_server.stats()["in_flight"] == 0
+        await until(lambda: model_server.stats()["in_flight"] == 0)
 
 
 def test_every_preset_but_those_without_an_address_has_a_usable_one() -> None:

@@ -13,6 +13,7 @@ from generation.engine.protocols import ChatRequest, Completion
 from generation.engine.providers import AdaptiveLimiter, ClientPool, Limited, OpenAIChat, Overloaded, Server
 from generation.engine.providers import limits as limits_module
 from tests.engine.provider_parts import chat, request
+from tests.engine.waiting import until
 from tests.fixtures_model_server import RunningModelServer
 
 
@@ -132,8 +133,8 @@ async def test_a_cancelled_call_gives_its_place_back(model_server: RunningModelS
     async with ClientPool() as pool:
         limited = Limited(OpenAIChat(pool, Server(model_server.base_url), "m"), limiter)
         calls = [asyncio.create_task(limited.complete(request())) for _ in range(9)]
-        await asyncio.sleep(0.4)
-        assert limiter.in_flight == model_server.stats()["in_flight"] == 3
+        await until(lambda: model_server.stats()["in_flight"] == 3)
+        assert limiter.in_flight == 3
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)

@@ -19,6 +19,7 @@ from generation.engine.providers import (
     Server,
 )
 from tests.engine.provider_parts import SCHEMA, chat, request
+from tests.engine.waiting import until
 from tests.fixtures_model_server import RunningModelServer
 
 QUICK = RetryPolicy(tries=5, base=0.02, longest=0.1)
@@ -136,7 +137,7 @@ async def test_waiting_for_the_next_try_holds_no_place(model_server: RunningMode
             Limited(OpenAIChat(pool, Server(model_server.base_url), "m"), limiter), RetryPolicy(base=60, longest=60)
         )
         unlucky = asyncio.create_task(model.complete(request()))
-        await asyncio.sleep(0.4)
+        await until(lambda: model_server.stats()["total"] == 1 and limiter.in_flight == 0)
         assert (await asyncio.wait_for(model.complete(request("Another?")), 5)).tries == 1
         unlucky.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -148,11 +149,12 @@ async def test_waiting_for_the_next_try_holds_no_place(model_server: RunningMode
 async def test_a_storm_slows_the_calls_and_all_of_them_come_through(
     model_server: RunningModelServer, storm: dict[str, float]
 ) -> None:
-    model_server.control(latency=0.02, faults=[{"kind": "status", "seconds": 1.5, **storm}])
     async with ClientPool() as pool:
         limiter = AdaptiveLimiter(32)
         policy = RetryPolicy(tries=20, base=0.1, longest=0.5)
         model = Retrying(Limited(OpenAIChat(pool, Server(model_server.base_url), "m"), limiter), policy)
+        await model.complete(request("Are you there?"))
+        model_server.control(latency=0.02, faults=[{"kind": "status", "seconds": 1.5, **storm}])
         done = await asyncio.gather(*(model.complete(request(f"Number {n}?")) for n in range(100)))
         assert len(done) == 100
         assert max(one.tries for one in done) > 1
@@ -166,11 +168,12 @@ async def test_calls_stop_when_they_are_cancelled_in_the_middle_of_a_storm(model
         limiter = AdaptiveLimiter(16)
         model = Retrying(Limited(OpenAIChat(pool, Server(model_server.base_url), "m"), limiter), QUICK)
         calls = [asyncio.create_task(model.complete(request(f"Number {n}?"))) for n in range(64)]
-        await asyncio.sleep(0.15)
+        await until(lambda: model_server.stats()["total"] > 16)
         for call in calls:
             call.cancel()
         await asyncio.gather(*calls, return_exceptions=True)
-        cancelled = time.time()
+        await until(lambda: model_server.stats()["in_flight"] == 0)
+        asked = model_server.stats()["total"]
         await asyncio.sleep(0.5)
-    assert model_server.stats()["last_request"] <= cancelled + 0.1
+        assert model_server.stats()["total"] == asked
     assert limiter.in_flight == 0

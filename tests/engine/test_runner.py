@@ -15,6 +15,7 @@ from datasets.schema import Dialog
 from generation.engine.protocols import Attempt, Brief, Failed, Job, Made, Outcome
 from generation.engine.runner import Pace, Runner
 from tests.engine.parts import MemoryDesk, jobs
+from tests.engine.waiting import until
 
 QUICK = Pace(orders=0.01, landing=0.0, patience=(0.001, 0.001))
 DIALOG = Dialog(messages=())
@@ -46,13 +47,6 @@ class Press:
 
 def desk_of(count: int, **settings: object) -> MemoryDesk:
     return MemoryDesk(deque(jobs(count)), **settings)  # type: ignore[arg-type]
-
-
-async def until(condition: Callable[[], bool], seconds: float = 5) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        await asyncio.sleep(0.002)
 
 
 def everything_has_its_end(desk: MemoryDesk, count: int) -> None:

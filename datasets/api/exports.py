@@ -41,7 +41,11 @@ class ExportOptions(Body):
     )
     metadata: bool = Field(default=False, description="Write ids, status, labels, scores and models beside each row.")
     min_gap: float = Field(
-        default=0.1, ge=0, le=1, description="Of preference pairs: by how much the better answer must score higher."
+        default=0.1,
+        ge=0,
+        le=1,
+        description="Of preference pairs: by how much the better answer must score higher. Imported pairs are pairs "
+        "whatever it is.",
     )
 
 

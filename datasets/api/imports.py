@@ -62,7 +62,8 @@ def list_imports(request: ApiRequest, project: str, place: Query[Place]) -> dict
 
 @router.post(IMPORTS, response={201: ImportOut})
 def create_import(request: ApiRequest, project: str, file: File[UploadedFile], options: Form[ImportIn]) -> Import:
-    """Have a worker read conversations from a JSONL file: rows or structured rows of AfterImage, messages or ShareGPT.
+    """Have a worker read conversations from a JSONL file: rows or structured rows of AfterImage, messages, ShareGPT, or
+    preference pairs (`prompt`, `chosen`, `rejected`), each of which becomes one conversation with both answers.
 
     What a row says that has no place here is kept, and the export format `raw` writes it again. A file that has been
     imported before is refused, unless `again` is true. Needs the role of curator.

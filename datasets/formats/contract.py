@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from datasets.schema import Dialog, Score
 
@@ -18,7 +18,8 @@ class Options:
     reasoning: bool = False
     """What assistants thought before they answered, in formats that can hold it."""
     min_gap: float = 0.1
-    """By how much the better of two answers must be scored higher, in formats that compare."""
+    """By how much the better of two answers must be scored higher, in formats that compare. Pairs that were imported
+    stay pairs, whatever it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,19 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """A version of a conversation that a judge has scored, from 0 to 1, and what is special about it."""
+    """A version of a conversation with its score, from 0 to 1, if it has one, and what is special about it."""
 
     dialog: Dialog
-    score: float
+    score: float | None
     label: str = ""
+    choice: Literal["", "chosen", "rejected"] = ""
+    """What somebody has chosen, and what they have rejected for it: that is a pair, whatever the scores are."""
 
+
+PREFERENCE = "preference"
+"""The name of the judge of imported pairs: whoever chose between their answers."""
+REJECTED = "rejected"
+"""The grade of the answer that was not chosen."""
 
 Row = dict[str, Any]
 

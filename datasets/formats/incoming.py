@@ -7,26 +7,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from datasets.schema import Dialog, Message, Operation, Score, Source, Step, ToolSpec, Trace
+from datasets.schema import Dialog, Message, Score, ToolSpec, Trace
 
-from . import raw
+from . import incoming_pairs, raw
 from .contract import Judged, Options
-from .entries import Wrong, left_over, read_messages, read_tools
+from .entries import Wrong, left_over, read_tools
+from .incoming_parts import (
+    Incoming,
+    is_number,
+    messages_of,
+    share,
+    source_of,
+    step_of,
+    text_in,
+    title_of,
+    trace_of,
+    without,
+)
 from .lines import Line, lines
 from .patches import patch
 
-MOST_MESSAGES = 10_000
 GLANCED = 100
 """Lines that a file is judged by before it is read."""
 _GLANCED_BYTES = 8 * 2**20
-_REPEATED = 2**20
-"""Characters of context that one row may repeat before each of its answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    dialog: Dialog
-    judged: Judged | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,8 @@ class Unusable(ValueError):
 
 def shape_of(row: dict[str, Any]) -> str | None:
     """The shape of a row, told by its keys, not by what its writer calls it."""
+    if incoming_pairs.is_pair(row):
+        return incoming_pairs.PAIRS
     for key in ("conversations", "messages"):
         entries = row.get(key)
         if isinstance(entries, list) and entries and isinstance(entries[0], dict):
@@ -65,10 +70,12 @@ def shape_of(row: dict[str, Any]) -> str | None:
 def read_row(row: dict[str, Any], shape: str) -> Incoming:
     """Raises Wrong when it is no row of that shape, or cannot be a conversation."""
     found = shape_of(row)
+    if list(row) == [raw.SUMMARY]:
+        raise Wrong("It sums up the pairs before it and is none itself: the AfterImage library ends its logs so.")
     if found is None:
         raise Wrong(
-            "It has no messages, which are looked for under “conversations” and “messages”, and is no structured row, "
-            "which has an “instruction” and an “output”."
+            "It has no messages, which are looked for under “conversations” and “messages”, and is neither a preference "
+            "pair, which has “chosen” and “rejected”, nor a structured row, which has an “instruction” and an “output”."
         )
     if found != shape:
         raise Wrong(f"It is written as {SHAPES[found].label}, but the file as {SHAPES[shape].label}: import it apart.")
@@ -117,7 +124,7 @@ def _why_nothing(found: list[Line]) -> str:
         return "The file is empty: choose one with a conversation on each line."
     return (
         "No conversation is found in the file: its rows need “conversations” or “messages”, a list of what was said, or "
-        "else an “instruction” and an “output”, which is an object. "
+        "“chosen” and “rejected”, or else an “instruction” and an “output”, which is an object. "
         f"The first row has: {', '.join(next(list(line.row) for line in found if line.row)[:10]) or 'nothing'}."
     )
 
@@ -127,7 +134,7 @@ def _why_nothing(found: list[Line]) -> str:
 
 def _read_afterimage(row: dict[str, Any]) -> Incoming:
     said = row["conversations"]
-    messages = _messages(said, "role", "content")
+    messages = messages_of(said, "role", "content")
     judged = _judged(row)
     tools, output, prompt = read_tools(row.get("tools")), row.get("output"), row.get("system_prompt")
     dialog = Dialog(
@@ -136,7 +143,7 @@ def _read_afterimage(row: dict[str, Any]) -> Incoming:
         persona=row["persona"] if isinstance(row.get("persona"), str) else "",
         tools=tools or (),
         output=output,
-        trace=_trace(messages, row),
+        trace=trace_of(messages, row),
     )
     return Incoming(dialog.model_copy(update={"extra": _lost(row, dialog, judged)}), judged)
 
@@ -146,7 +153,7 @@ def _lost(row: dict[str, Any], dialog: Dialog, judged: Judged | None) -> dict[st
     written: Any = raw.row(dialog, Options(system_prompt=True, reasoning=True))
     of_judge = {"evaluation", "final_score"} if judged else set()
     found = {
-        "row": patch(_without(row, {"conversations", *of_judge}), _without(written, {"conversations"})),
+        "row": patch(without(row, {"conversations", *of_judge}), without(written, {"conversations"})),
         "messages": {
             str(n): change
             for n, (entry, message) in enumerate(zip(row["conversations"], dialog.messages, strict=True))
@@ -157,58 +164,15 @@ def _lost(row: dict[str, Any], dialog: Dialog, judged: Judged | None) -> dict[st
     return {key: value for key, value in found.items() if value}
 
 
-def _without(row: dict[str, Any], keys: set[str]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key not in keys}
-
-
-def _trace(messages: tuple[Message, ...], row: dict[str, Any]) -> Trace:
-    """Which texts stood before whoever wrote what; of the calls themselves nothing is known."""
-    asked, given, title = row.get("instruction_context"), row.get("response_context"), _title(row)
-    steps = []
-    if isinstance(asked, str) and asked and messages[0].role == "user":
-        steps.append(_step(0, (_source(asked, title),), "instruction"))
-    if isinstance(given, str) and given:
-        answers = [n for n, message in enumerate(messages) if message.role == "assistant"]
-        repeated = answers if len(given) * len(answers) <= _REPEATED else answers[:1]
-        steps += [_step(n, (_source(given, title),), "answer") for n in repeated]
-    return Trace(texts=("",) if steps else (), steps=tuple(steps))
-
-
-def _source(text: str, title: str) -> Source:
-    return Source(passage=0, document=0, title=title, text=text, start=0, end=len(text))
-
-
-def _title(row: dict[str, Any]) -> str:
-    metadata = row.get("metadata")
-    name = metadata.get("context_id") if isinstance(metadata, dict) else None
-    return f"Imported context {name}"[:300] if isinstance(name, str) and name else "Imported context"
-
-
-def _step(message: int, sources: tuple[Source, ...], operation: Operation) -> Step:
-    return Step(operation=operation, model="", request=(), reply=0, message=message, sources=sources)
-
-
 def _judged(row: dict[str, Any]) -> Judged | None:
     told, overall = row.get("evaluation"), row.get("final_score")
-    if not (isinstance(told, dict) and told) and not _is_number(overall):
+    if not (isinstance(told, dict) and told) and not is_number(overall):
         return None
     metrics = told if isinstance(told, dict) else {}
-    scores = [Score(criterion=name, value=_share(one.get("score")), feedback=_said(one.get("feedback")))
+    scores = [Score(criterion=name, value=share(one.get("score")), feedback=text_in(one.get("feedback")))
               for name, one in metrics.items() if isinstance(one, dict)]  # fmt: skip
     grade = metrics.get("overall_grade")
-    return Judged(raw.EVALUATOR, _share(overall), grade[:20] if isinstance(grade, str) else "", tuple(scores))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _share(value: Any) -> float | None:
-    return float(value) if _is_number(value) and 0 <= value <= 1 else None
-
-
-def _said(value: Any) -> str:
-    return value if isinstance(value, str) else ""
+    return Judged(raw.EVALUATOR, share(overall), grade[:20] if isinstance(grade, str) else "", tuple(scores))
 
 
 # -- structured rows ---------------------------------------------------------------------------------------------------
@@ -217,7 +181,7 @@ def _said(value: Any) -> str:
 def _read_structured(row: dict[str, Any]) -> Incoming:
     if not row["instruction"].strip():
         raise Wrong("Its instruction is empty: write one, or leave the line out.")
-    reasoning, prompt, persona = (_said(row.get(key)) for key in ("reasoning", "system", "persona"))
+    reasoning, prompt, persona = (text_in(row.get(key)) for key in ("reasoning", "system", "persona"))
     answer = json.dumps(row["output"], ensure_ascii=False, indent=2)
     dialog = Dialog(
         messages=(
@@ -235,12 +199,12 @@ def _read_structured(row: dict[str, Any]) -> Incoming:
 
 def _trace_of_row(row: dict[str, Any]) -> Trace:
     """One text of contexts, or a list of them, stood before whoever wrote the instruction and before the answer."""
-    context, title = row.get("context"), _title(row)
+    context, title = row.get("context"), title_of(row)
     texts = [one for one in (context if isinstance(context, list) else [context]) if isinstance(one, str) and one]
     if not texts:
         return Trace()
-    sources = tuple(_source(text, title) for text in texts)
-    return Trace(texts=("",), steps=(_step(0, sources, "instruction"), _step(1, sources, "row")))
+    sources = tuple(source_of(text, title) for text in texts)
+    return Trace(texts=("",), steps=(step_of(0, sources, "instruction"), step_of(1, sources, "row")))
 
 
 # -- other rows ---------------------------------------------------------------------------------------------------------
@@ -257,7 +221,7 @@ def _read_sharegpt(row: dict[str, Any]) -> Incoming:
 
 def _plain(row: dict[str, Any], key: str, role_key: str, content_key: str) -> Dialog:
     """A system message in front, or a column of that name, is the system prompt."""
-    messages, entries = _messages(row[key], role_key, content_key), row[key]
+    messages, entries = messages_of(row[key], role_key, content_key), row[key]
     understood, prompt = {key}, ""
     if messages[0].role == "system":
         prompt, messages, entries = messages[0].content, messages[1:], entries[1:]
@@ -269,18 +233,9 @@ def _plain(row: dict[str, Any], key: str, role_key: str, content_key: str) -> Di
         understood.add("tools")
     beside = {str(n): {"set": left} for n, (entry, message) in enumerate(zip(entries, messages, strict=True))
               if (left := left_over(entry, message))}  # fmt: skip
-    row_left = _without(row, understood)
+    row_left = without(row, understood)
     extra = ({"row": {"set": row_left}} if row_left else {}) | ({"messages": beside} if beside else {})
     return Dialog(messages=messages, system_prompt=prompt, tools=tools or (), extra=extra)
-
-
-def _messages(entries: list[Any], role_key: str, content_key: str) -> tuple[Message, ...]:
-    if len(entries) > MOST_MESSAGES:
-        raise Wrong(f"It has more than {MOST_MESSAGES:,} messages: split it.")
-    messages = read_messages(entries, role_key=role_key, content_key=content_key)
-    if all(message.role == "system" for message in messages):
-        raise Wrong("It has no messages but a system prompt.")
-    return tuple(messages)
 
 
 SHAPES = {
@@ -288,4 +243,5 @@ SHAPES = {
     "messages": Shape("messages", _read_messages),
     "sharegpt": Shape("ShareGPT", _read_sharegpt),
     raw.STRUCTURED: Shape("structured rows", _read_structured),
+    incoming_pairs.PAIRS: Shape("preference pairs", incoming_pairs.read_pair),
 }

@@ -1,6 +1,7 @@
-"""Pairs of a better and a worse answer to the same question, from the judged versions of one conversation.
+"""Pairs of a better and a worse answer to the same question, from the versions of one conversation.
 
-The best version is compared with the worst that shares all that was said before one answer, and that answer is the pair.
+Of judged versions the best is compared with the worst that shares all that was said before one answer, and that answer is
+the pair. Where somebody has chosen one version and rejected another, as in pairs that were imported, it is theirs.
 In the formats that are text, a prompt of several turns is written as `Human: …` and `Assistant: …`.
 """
 
@@ -21,7 +22,7 @@ NAMES = {"user": "Human", "assistant": "Assistant"}
 @dataclass(frozen=True, slots=True)
 class Answer:
     text: str
-    score: float
+    score: float | None
     label: str
 
 
@@ -43,21 +44,38 @@ class Choice:
 
 
 def choose(versions: Sequence[Rated], options: Options) -> Choice | Skip:
-    ranked = sorted(versions, key=lambda one: -one.score)
-    if len(ranked) < 2:
+    rejected = next((one for one in versions if one.choice == "rejected"), None)
+    if rejected:
+        return _chosen(versions, rejected, options)
+    scored = sorted((one for one in versions if one.score is not None), key=_score, reverse=True)
+    if len(scored) < 2:
         return Skip("Fewer than two of its versions have been judged.")
-    best = ranked[0]
-    parted = ((_parted(best.dialog, other.dialog), other) for other in reversed(ranked[1:]))
-    length, worst = next(((length, other) for length, other in parted if length), (0, best))
+    best = scored[0]
+    parts = ((parted(best.dialog, other.dialog), other) for other in reversed(scored[1:]))
+    length, worst = next(((length, other) for length, other in parts if length), (0, best))
     if not length:
         return Skip("No two of its judged versions differ in an answer to the same question.")
-    if worst.score >= best.score or best.score - worst.score < options.min_gap - 1e-9:
+    if _score(worst) >= _score(best) or _score(best) - _score(worst) < options.min_gap - 1e-9:
         return Skip("Its best and its worst answer are scored closer than the smallest gap.")
-    alike = [one for one in ranked if one is best or _parted(best.dialog, one.dialog) == length]
-    return _choice(best, [one for one in alike if one is not worst] + [worst], length, options)
+    return _choice(best, worst, scored, length, options)
 
 
-def _parted(one: Dialog, other: Dialog) -> int:
+def _chosen(versions: Sequence[Rated], rejected: Rated, options: Options) -> Choice | Skip:
+    chosen = next((one for one in versions if one.choice == "chosen"), rejected)
+    length = parted(chosen.dialog, rejected.dialog)
+    if not length:
+        return Skip(
+            "The version that counts no longer differs from the rejected one in an answer to the same question."
+        )
+    return _choice(chosen, rejected, sorted(versions, key=_score, reverse=True), length, options)
+
+
+def _score(version: Rated) -> float:
+    """The worst where there is none."""
+    return -1.0 if version.score is None else version.score
+
+
+def parted(one: Dialog, other: Dialog) -> int:
     """How many messages stand before the one answer in which they first differ; 0 if they part otherwise."""
     same = takewhile(lambda both: both[0] == both[1], zip(one.messages, other.messages, strict=False))
     length = sum(1 for _ in same)
@@ -69,10 +87,11 @@ def _parted(one: Dialog, other: Dialog) -> int:
     return length if plain and differ and speakers == ("user", "assistant", "assistant") else 0
 
 
-def _choice(best: Rated, versions: Sequence[Rated], length: int, options: Options) -> Choice | Skip:
-    """Each version cut after the answer, and made fit for training as in every format."""
+def _choice(best: Rated, worst: Rated, ranked: Sequence[Rated], length: int, options: Options) -> Choice | Skip:
+    """The answers of all versions that part there, each version cut after it and made fit for training."""
+    others = [one for one in ranked if one not in (best, worst) and parted(best.dialog, one.dialog) == length]
     answers: dict[str, Answer] = {}
-    for version in versions:
+    for version in (best, worst, *others):
         what = said(version.dialog.model_copy(update={"messages": version.dialog.messages[: length + 1]}), options)
         if isinstance(what, Skip):
             return what
@@ -80,7 +99,8 @@ def _choice(best: Rated, versions: Sequence[Rated], length: int, options: Option
             system, prompt = what.system, what.messages[:-1]
         text = what.messages[-1].content
         answers.setdefault(text, Answer(text, version.score, version.label))
-    return Choice(system, prompt, tuple(answers.values()))
+    chosen, rejected, *between = answers.values()
+    return Choice(system, prompt, (chosen, *between, rejected))
 
 
 # -- shapes -------------------------------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ from .rows import SEPARATOR, library_row
 
 EVALUATOR = "afterimage"
 """The name of the judge that spoke before a row was imported."""
+SUMMARY = "_analytics"
+"""What the last line of the library's log of preference pairs has instead of a pair."""
 STRUCTURED = "rows"
 """What `extra` calls the shape of structured rows."""
 

@@ -10,6 +10,7 @@ class ImportForm(forms.Form):
         label="File",
         allow_empty_file=True,
         widget=forms.FileInput(attrs={"accept": ".jsonl,.ndjson,.json"}),
-        help_text="JSONL in UTF-8: rows and structured rows of the AfterImage library, messages, or ShareGPT.",
+        help_text="JSONL in UTF-8: rows, structured rows and preference pairs of the AfterImage library, messages, "
+        "ShareGPT, or pairs as TRL reads them.",
         error_messages={"required": "Choose a file."},
     )

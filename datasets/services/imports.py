@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import islice
@@ -17,7 +17,8 @@ from django.db.models import Q
 from django.utils import timezone
 
 from datasets.formats.entries import Wrong
-from datasets.formats.incoming import Glance, Incoming, Unusable, glance, read_row
+from datasets.formats.incoming import Glance, Unusable, glance, read_row
+from datasets.formats.incoming_parts import Incoming
 from datasets.formats.lines import Line, lines
 from datasets.models import Batch, Conversation, Import, Judgement, Origin, Project, User, Version
 
@@ -71,8 +72,9 @@ def shown(row: Import) -> Glance:
 
 
 def same_before(row: Import) -> Import | None:
-    """The last import of the very same content that was begun."""
-    return row.project.imports.filter(sha256=row.sha256).exclude(Q(pk=row.pk) | Q(state=State.SHOWN)).first()
+    """The last import of the very same content that was begun, and not in vain."""
+    others = row.project.imports.filter(sha256=row.sha256).exclude(Q(pk=row.pk) | Q(state=State.SHOWN))
+    return others.exclude(state=State.FAILED, rows=0).first()
 
 
 @transaction.atomic
@@ -81,9 +83,14 @@ def start_import(*, row: Import, actor: User, again: bool = True) -> Import:
     locked = Import.objects.select_for_update(of=("self",)).select_related("project").get(pk=row.pk)
     if locked.state != State.SHOWN:
         raise Refused("This import has been begun already.")
+    # Who sends the same file a second time while the first is begun has to wait for it.
+    Project.objects.select_for_update(no_key=True).get(pk=locked.project_id)
     before = same_before(locked)
     if before and not again:
-        raise Refused(f"The same file was imported before, as import {before.pk}: say “again” to import it once more.")
+        raise Refused(
+            f"The same file was imported before, as import {before.pk}: say “again” to import it once more.",
+            field="again",
+        )
     locked.batch = Batch.objects.create(project=locked.project, kind=Batch.Kind.IMPORT, name=locked.name[:120])
     locked.state = State.RUNNING
     locked.save(update_fields=["batch", "state", "updated"])
@@ -202,36 +209,37 @@ def _write_each(row: Import, found: Sequence[tuple[int, Incoming]]) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
-    incoming: Incoming
+class _Said:
+    """A version to be of the conversation whose id it has."""
+
     conversation: int
+    number: int
+    incoming: Incoming
     version: int
 
 
 def _write(row: Import, found: Sequence[Incoming]) -> int:
-    """A conversation for each, with its version and what was said of it; returns how many."""
-    ids = zip(found, take_ids(Conversation, len(found)), take_ids(Version, len(found)), strict=True)
-    rows = [_Row(*item) for item in ids]
-    Conversation.objects.bulk_create(_conversation(row, one) for one in rows)
-    Version.objects.bulk_create(
-        Version(
-            pk=one.version,
-            conversation_id=one.conversation,
-            origin=Origin.IMPORTED,
-            author_id=row.created_by_id,
-            **version_columns(one.incoming.dialog),
-        )
-        for one in rows
-    )
-    Judgement.objects.bulk_create(_judgement(one) for one in rows if one.incoming.judged)
-    return len(rows)
+    """A conversation for each, with its versions and what was said of them; returns how many."""
+    ids = take_ids(Conversation, len(found))
+    parts = [(pk, number, part) for pk, one in zip(ids, found, strict=True) for number, part in _parts(one)]
+    said = [_Said(*part, pk) for part, pk in zip(parts, take_ids(Version, len(parts)), strict=True)]
+    heads = {one.conversation: one for one in said}
+    Conversation.objects.bulk_create(_conversation(row, one) for one in heads.values())
+    Version.objects.bulk_create(_version(row, one) for one in said)
+    Judgement.objects.bulk_create(_judgement(one) for one in said if one.incoming.judged)
+    return len(heads)
 
 
-def _conversation(row: Import, one: _Row) -> Conversation:
-    dialog, judged = one.incoming.dialog, one.incoming.judged
+def _parts(incoming: Incoming) -> Iterable[tuple[int, Incoming]]:
+    """Its versions with their numbers; the last one counts."""
+    return enumerate((*incoming.others, incoming), 1)
+
+
+def _conversation(row: Import, head: _Said) -> Conversation:
+    dialog, judged = head.incoming.dialog, head.incoming.judged
     return Conversation(
-        pk=one.conversation,
-        head_id=one.version,
+        pk=head.conversation,
+        head_id=head.version,
         project_id=row.project_id,
         batch=row.batch,
         opening=opening_of(dialog),
@@ -240,7 +248,19 @@ def _conversation(row: Import, one: _Row) -> Conversation:
     )
 
 
-def _judgement(one: _Row) -> Judgement:
+def _version(row: Import, one: _Said) -> Version:
+    return Version(
+        pk=one.version,
+        conversation_id=one.conversation,
+        number=one.number,
+        label=one.incoming.label,
+        origin=Origin.IMPORTED,
+        author_id=row.created_by_id,
+        **version_columns(one.incoming.dialog),
+    )
+
+
+def _judgement(one: _Said) -> Judgement:
     judged: Any = one.incoming.judged
     return Judgement(
         version_id=one.version,

@@ -204,7 +204,7 @@ def test_our_own_structured_rows_come_back_through_an_import() -> None:
 )
 def test_what_only_looks_like_a_structured_row_is_none(row: dict[str, Any]) -> None:
     assert shape_of(row) is None
-    with pytest.raises(Wrong, match="is no structured row"):
+    with pytest.raises(Wrong, match="nor a structured row"):
         read_row(row, "rows")
 
 

@@ -10,10 +10,11 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     from afterimage_web.embedded import EmbeddedError
+    from afterimage_web.environment import WrongSetting
 
     try:
         execute_from_command_line(sys.argv)
-    except EmbeddedError as error:  # the data folder cannot be used, which the settings find out
+    except (EmbeddedError, WrongSetting) as error:  # both of which the settings find out
         sys.exit(str(error))
 
 

@@ -5,36 +5,38 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from psycopg.conninfo import conninfo_to_dict
-
 from afterimage_web import embedded
+from afterimage_web.environment import (
+    WrongSetting,
+    checked_address,
+    checked_database,
+    checked_keys,
+    env_flag,
+    env_list,
+    env_log_level,
+    env_number,
+    env_text,
+    env_time_zone,
+)
 from afterimage_web.keyfiles import key_from
+from afterimage_web.logs import tells_something
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def env_flag(name: str, default: bool = False) -> bool:
-    return os.environ.get(name, str(default)).strip().lower() in {"1", "true", "yes", "on"}
-
-
-def env_list(name: str, default: str = "") -> list[str]:
-    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
-
 
 DATA_DIR = Path(os.environ.get("AFTERIMAGE_DATA", BASE_DIR / "data")).absolute()
 DEBUG = env_flag("DEBUG")
 SERVICES = embedded.urls_from(os.environ, DATA_DIR)  # first: it says clearly if the data folder cannot be used
 SECRET_KEY = os.environ.get("SECRET_KEY") or key_from(DATA_DIR / "secret_key")
-ENCRYPTION_KEYS = env_list("ENCRYPTION_KEYS") or [key_from(DATA_DIR / "encryption_key")]
+ENCRYPTION_KEYS = checked_keys(env_list("ENCRYPTION_KEYS") or [key_from(DATA_DIR / "encryption_key")])
 
 # -- services: addresses from the environment, or the embedded ones of the data folder ----------------------------------
 
 DATABASE_URL = SERVICES.database
-REDIS_URL = embedded.redis_py_url(SERVICES.redis)
-QDRANT_URL = SERVICES.qdrant
+REDIS_URL = embedded.redis_py_url(checked_address("REDIS_URL", SERVICES.redis))
+QDRANT_URL = checked_address("QDRANT_URL", SERVICES.qdrant)
 QDRANT_API_KEY = os.environ.get("QDRANT_API_KEY") or None
 
-_database = conninfo_to_dict(DATABASE_URL)
+_database = checked_database(DATABASE_URL)
 DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.postgresql",
@@ -54,7 +56,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", 
 
 ALLOWED_HOSTS = env_list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env_list("CSRF_TRUSTED_ORIGINS")
-SITE_URL = os.environ.get("SITE_URL", "http://127.0.0.1:8000")
+SITE_URL = checked_address("SITE_URL", env_text("SITE_URL", "http://127.0.0.1:8000")).rstrip("/")
 
 INSTALLED_APPS = [
     "afterimage_web",
@@ -118,7 +120,7 @@ FORM_RENDERER = "django.forms.renderers.TemplatesSetting"
 INSTALLED_APPS.append("django.forms")
 
 LANGUAGE_CODE = "en-us"
-TIME_ZONE = os.environ.get("TIME_ZONE", "UTC")
+TIME_ZONE = env_time_zone("TIME_ZONE")
 USE_TZ = True
 
 STATIC_URL = "static/"
@@ -135,7 +137,7 @@ FILE_UPLOAD_PERMISSIONS = 0o600
 FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
 DATA_UPLOAD_MAX_MEMORY_SIZE = 20 * 2**20
 DATA_UPLOAD_MAX_NUMBER_FILES = 1000
-UPLOAD_MAX_BYTES = int(os.environ.get("UPLOAD_MAX_MB", "200")) * 2**20
+UPLOAD_MAX_BYTES = env_number("UPLOAD_MAX_MB", 200) * 2**20
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 SESSION_COOKIE_AGE = 60 * 60 * 24 * 30
@@ -150,8 +152,9 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL", "INFO")},
+    "filters": {"telling": {"()": "django.utils.log.CallbackFilter", "callback": tells_something}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["telling"]}},
+    "root": {"handlers": ["console"], "level": env_log_level("LOG_LEVEL")},
     "loggers": {
         "httpx": {"level": "WARNING"},
         "httpx2": {"level": "WARNING"},
@@ -183,17 +186,19 @@ CELERY_BEAT_SCHEDULE = {
 # -- e-mail: alerts, to the members who ask for them; without a server nothing is sent -------------------------------------
 
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
-EMAIL_PORT = int(os.environ.get("EMAIL_PORT", "587"))
+EMAIL_PORT = env_number("EMAIL_PORT", 587)
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_SSL = env_flag("EMAIL_USE_SSL")
 EMAIL_USE_TLS = env_flag("EMAIL_USE_TLS", not EMAIL_USE_SSL)
+if EMAIL_USE_SSL and EMAIL_USE_TLS:
+    raise WrongSetting("EMAIL_USE_TLS and EMAIL_USE_SSL exclude each other: set one of them to 0.")
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = os.environ.get("EMAIL_FROM", "afterimage@localhost")
 
 # -- the product's own ----------------------------------------------------------------------------------------------------
 
-SLOT_LEASE_SECONDS = int(os.environ.get("SLOT_LEASE_SECONDS", "30"))
+SLOT_LEASE_SECONDS = env_number("SLOT_LEASE_SECONDS", 30)
 """After this long without a sign of its worker, a conversation in the making is given to another one."""
 
 EMBEDDER = "generation.adapters.embedder_for"

@@ -59,10 +59,12 @@ def own(
     """Run the services, migrate, then run workers and web server. Raises AlreadyRunning if somebody else does."""
     from afterimage_web.embedded import programs
     from afterimage_web.embedded.migrations import migrate
+    from afterimage_web.embedded.others import check_others
     from afterimage_web.embedded.ownership import owned
     from afterimage_web.embedded.supervisor import Supervisor
 
     with owned(data_dir) as note:
+        check_others(os.environ)
         if web:
             web.must_be_free()
         with Supervisor(data_dir / "logs", note, say) as supervisor:

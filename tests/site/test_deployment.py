@@ -23,7 +23,7 @@ def read_by_settings() -> set[str]:
     """Names of the environment that settings.py and the choice of servers read."""
     sources = [ROOT / "afterimage_web/settings.py", ROOT / "afterimage_web/embedded/addresses.py"]
     text = "".join(source.read_text() for source in sources)
-    called = re.findall(r'(?:environ\.get|env_flag|env_list)\("([A-Z_]+)"', text)
+    called = re.findall(r'(?:environ\.get|env_[a-z_]+)\("([A-Z_]+)"', text)
     return {*called, *re.findall(r'"((?:DATABASE|REDIS|QDRANT)_URL)"', text)}
 
 

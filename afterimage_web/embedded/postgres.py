@@ -33,6 +33,9 @@ SETTINGS = {
     "jit": "off",
     "log_checkpoints": "off",
     "log_line_prefix": "%m [%p] ",
+    # Statements and the details of errors repeat people's texts, which belong in no log.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
 }
 THROWAWAY = {"fsync": "off", "full_page_writes": "off"}
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Self
@@ -23,10 +26,13 @@ PROJECT = Path(__file__).resolve().parents[2]
 BEAT = 0.1
 """Seconds between two looks at the children."""
 CRASHES, WINDOW = 5, 60.0
-"""A child that ends this often within so many seconds is given up."""
-BACKOFF = 0.5
-"""Seconds before the first new start after a crash; doubled with each further crash in the window."""
+"""A child that ends this often within so many seconds and has never served is given up."""
+BACKOFF, LONGEST_BACKOFF = 0.5, 20.0
+"""Seconds before the first new start after a crash, doubled with each further crash in the window; and at the most."""
 LOG_LIMIT = 5 * 2**20
+"""Bytes of a log that make it large: it and the one before it are kept."""
+LOG_BEAT = 10.0
+"""Seconds between two looks at the size of the logs."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +67,15 @@ class Supervised:
         self.child = child
         self.log = log
         self.process: subprocess.Popen[bytes] | None = None
+        self.served = False
         self.due = 0.0
         self.crashes: deque[float] = deque(maxlen=CRASHES)
 
     def spawn(self) -> None:
         child = self.child
         child.prepare()
-        with open_log(self.log) as log:
+        make_room(self.log)
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 wrapped(child.command, child.orphan_signal or child.stop_signal, child.user),
                 cwd=PROJECT,
@@ -85,14 +93,19 @@ class Supervised:
             return False
         kill_group(self.process.pid)
         self.process = None
+        self.put_off()
+        return True
+
+    def put_off(self) -> None:
+        """The next start waits, the longer the more often this has happened of late."""
         now = time.monotonic()
         self.crashes.append(now)
         recent = sum(now - moment < WINDOW for moment in self.crashes)
-        self.due = now + BACKOFF * 2 ** (recent - 1)
-        return True
+        self.due = now + min(BACKOFF * 2 ** (recent - 1), LONGEST_BACKOFF)
 
     def hopeless(self) -> bool:
-        return len(self.crashes) == CRASHES and self.crashes[-1] - self.crashes[0] < WINDOW
+        """What has served before will again, once the disk has room or somebody has mended what it lacks."""
+        return not self.served and len(self.crashes) == CRASHES and self.crashes[-1] - self.crashes[0] < WINDOW
 
     def tell_to_stop(self) -> None:
         if self.process is not None:
@@ -130,6 +143,7 @@ class Supervisor:
         self._failure: EmbeddedError | None = None
         self._failed = threading.Event()
         self._stopping = threading.Event()
+        self._logs_due = 0.0
         self._keeper = threading.Thread(target=self._keep, name="supervisor", daemon=True)
 
     def __enter__(self) -> Self:
@@ -156,6 +170,7 @@ class Supervisor:
                     name = member.child.name
                     raise EmbeddedError(f"{name} does not answer after {within:.0f} s. {last_words(member)}")
                 time.sleep(BEAT)
+            member.served = True
 
     @property
     def stopping(self) -> bool:
@@ -176,7 +191,7 @@ class Supervisor:
             while not self._stopping.wait(BEAT):
                 self._look()
         except (EmbeddedError, OSError) as error:
-            self._failure = error if isinstance(error, EmbeddedError) else EmbeddedError(str(error))
+            self._failure = error if isinstance(error, EmbeddedError) else EmbeddedError(why(error))
             self._failed.set()
             self._stopping.wait()
         self._stop()
@@ -189,14 +204,34 @@ class Supervisor:
             if member.crashed():
                 self._regret(member)
             elif member.process is None and member.due <= now:
-                member.spawn()
-                self._write_note()
+                self._spawn(member)
+        if self._logs_due <= now:
+            self._logs_due = now + LOG_BEAT
+            for member in self._members():
+                make_room(member.log)
+
+    def _spawn(self, member: Supervised) -> None:
+        """What has served before is tried again for as long as the system refuses it, for instance on a full disk."""
+        try:
+            member.spawn()
+        except OSError as error:
+            if not member.served:
+                raise
+            member.put_off()
+            self._tell(f"{member.child.name} cannot be started and is tried again: {why(error)}")
+        else:
+            self._write_note()
 
     def _regret(self, member: Supervised) -> None:
         name = member.child.name
         if member.hopeless():
             raise EmbeddedError(f"{name} ended {CRASHES} times within a minute and is given up. {last_words(member)}")
-        self.say(f"{name} ended unexpectedly and is started again (see {member.log}).")
+        self._tell(f"{name} ended unexpectedly and is started again (see {member.log}).")
+
+    def _tell(self, sentence: str) -> None:
+        """With the time, for whoever reads it the next morning."""
+        with suppress(OSError):  # what we print to may lie on the full disk
+            self.say(f"{datetime.now().astimezone():%Y-%m-%d %H:%M:%S} {sentence}")
 
     def _stop(self) -> None:
         for stage in reversed(self.stages):
@@ -210,14 +245,26 @@ class Supervisor:
         return [member for stage in self.stages for member in stage]
 
     def _write_note(self) -> None:
-        self.note.write([member.process.pid for member in self._members() if member.process])
+        with suppress(OSError):  # on a full disk the kernel alone sees to it that children end with us
+            self.note.write([member.process.pid for member in self._members() if member.process])
 
 
-def open_log(path: Path):
-    """The log at `path` for appending; one that has grown large makes room and is kept as `.log.1`."""
-    if path.exists() and path.stat().st_size > LOG_LIMIT:
-        path.replace(path.with_suffix(".log.1"))
-    return path.open("ab")
+def make_room(log: Path) -> None:
+    """A log that has grown large is kept as `.log.1` and begun anew, also while somebody appends to it."""
+    if not log.exists() or log.stat().st_size <= LOG_LIMIT:
+        return
+    try:
+        shutil.copyfile(log, log.with_suffix(".log.1"))
+    except OSError:  # a full disk gets its room back
+        log.with_suffix(".log.1").unlink(missing_ok=True)
+    os.truncate(log, 0)
+
+
+def why(error: OSError) -> str:
+    """A sentence for what the system refused, and what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {error.filename or 'the data folder'} is full. Free some space on it."
+    return f"{error}. See that the data folder can be written to."
 
 
 def last_words(member: Supervised, lines: int = 8) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import signal
@@ -227,6 +228,18 @@ def test_a_killed_service_is_started_again_with_its_data(served, name):
     assert store(folder).get(f"kept from {name}") == b"yes"
 
 
+def test_the_log_of_the_database_repeats_no_text_that_somebody_wrote(served):
+    folder, _ = served
+    with database(folder) as connection:
+        connection.execute("CREATE TABLE letters (text text UNIQUE)")
+        connection.execute("INSERT INTO letters VALUES ('a private letter')")
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            connection.execute("INSERT INTO letters VALUES ('a private letter')")
+    log = folder / "logs" / "postgres.log"
+    assert eventually(lambda: "duplicate key value" in log.read_text())
+    assert "private" not in log.read_text()
+
+
 def test_a_child_that_crashes_again_and_again_is_given_up_with_the_end_of_its_log(tmp_path, monkeypatch):
     monkeypatch.setattr(supervisor, "BACKOFF", 0.01)
     broken = Child(name="broken", command=("bash", "-c", "echo no such luck; exit 3"), ready=lambda: False)
@@ -252,6 +265,66 @@ def test_a_large_log_makes_room_at_the_next_start(tmp_path):
     run_in_process(tmp_path, sleeper())
     assert (tmp_path / "logs" / "sleeper.log").stat().st_size == 0
     assert (tmp_path / "logs" / "sleeper.log.1").stat().st_size > supervisor.LOG_LIMIT
+
+
+def test_a_large_log_makes_room_while_it_is_written_to(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "LOG_LIMIT", 10_000)
+    monkeypatch.setattr(supervisor, "LOG_BEAT", 0.0)
+    writer = Child(name="writer", command=("bash", "-c", "while sleep 0.01; do seq 1000; done"), ready=lambda: True)
+    log, before = tmp_path / "logs" / "writer.log", tmp_path / "logs" / "writer.log.1"
+    with owned(tmp_path) as note, Supervisor(tmp_path / "logs", note) as running:
+        running.start(writer)
+        assert eventually(lambda: before.exists() and before.stat().st_size > 10_000)
+        first = before.stat().st_mtime_ns
+        assert eventually(lambda: before.stat().st_mtime_ns != first)
+        assert eventually(lambda: 0 < log.stat().st_size < 1_000_000)
+
+
+def test_a_child_that_has_served_is_started_for_as_long_as_it_takes(tmp_path, monkeypatch):
+    """A full disk, say, must not end the whole application: it goes on once there is room."""
+    monkeypatch.setattr(supervisor, "BACKOFF", 0.01)
+    monkeypatch.setattr(supervisor, "LONGEST_BACKOFF", 0.05)
+    said: list[str] = []
+    obstacle, lives = tmp_path / "obstacle", "test -e obstacle && exit 3; sleep 600"
+    stumbling = Child(
+        name="stumbling", command=("bash", "-c", f"cd {tmp_path}; {lives}"), ready=lambda: not obstacle.exists()
+    )
+    with owned(tmp_path) as note, Supervisor(tmp_path / "logs", note, said.append) as running:
+        running.start(stumbling)
+        assert eventually(lambda: bool(sleepers(running)))
+        obstacle.touch()
+        sleepers(running)[0].kill()
+        assert eventually(lambda: len(said) > 2 * supervisor.CRASHES)
+        obstacle.unlink()
+        assert eventually(lambda: bool(sleepers(running)))
+        running.check()
+
+
+def test_what_the_system_refuses_to_start_is_tried_again_and_a_full_disk_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "BACKOFF", 0.01)
+    said: list[str] = []
+    full: list[bool] = []
+
+    def prepare() -> None:
+        if full:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    child = Child(name="sleeper", command=("sleep", "600"), ready=lambda: True, prepare=prepare)
+    with owned(tmp_path) as note, Supervisor(tmp_path / "logs", note, said.append) as running:
+        running.start(child)
+        full.append(True)
+        assert eventually(lambda: bool(sleepers(running)))
+        sleepers(running)[0].kill()
+        assert eventually(lambda: any("the disk of the data folder is full" in sentence for sentence in said))
+        full.clear()
+        assert eventually(lambda: bool(sleepers(running)))
+        running.check()
+
+
+def sleepers(running: Supervisor) -> list[psutil.Process]:
+    """The processes of the only child that live."""
+    process = running.stages[0][0].process if running.stages else None
+    return [psutil.Process(process.pid)] if process and process.poll() is None else []
 
 
 # -- folders in a state that somebody must mend ---------------------------------------------------------------------------

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from ninja import Field, NinjaAPI, Router, Schema, Swagger
-from ninja.errors import AuthenticationError, ValidationError
+from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from ninja.renderers import JSONRenderer
 
+from afterimage_web.api_problems import BEFORE, NO_OBJECT, complaints, only_known_parameters
 from datasets.api.auth import TokenAuth
 from datasets.services.errors import Refused
 from datasets.services.reviews import HeadChanged
@@ -21,8 +22,14 @@ Everything that the pages do, for programs. Make a token on your account page an
 
     curl -H "Authorization: Bearer $TOKEN" https://afterimage.example/api/v1/projects
 
-A token may do what its owner may do. Lists come in pages: send `next` back as `cursor` until it is null. What is
-refused comes with one sentence in `detail`, and in `field` what it is about.
+A token may do what its owner may do. Lists come in pages of 50, or of `limit`: send `next` back as `cursor` until it is
+null, and `limit` and the filter along with it.
+
+    curl -H "Authorization: Bearer $TOKEN" "https://…/conversations?status=approved&limit=200&cursor=4711"
+
+What is refused comes with one sentence in `detail`, and in `field` what it is about: `recipe.conversations`. Misspelt
+fields and parameters are refused as well. Times are in UTC. What takes longer is done by a worker: ask for the thing that
+you were given, a file, run, export or import, until its `state` says that it has ended.
 """
 UNKNOWN_CALLER = "Send a valid token as `Authorization: Bearer …`: you can make one on your account page."
 NOT_FOUND = "There is nothing here, or nothing that you may see: check the address and the token."
@@ -58,11 +65,27 @@ class Api(NinjaAPI):
         schema = super().get_openapi_schema(**kwargs)
         schema["components"]["schemas"]["Problem"] = Problem.model_json_schema()
         content = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+        for component in list(schema["components"]["schemas"].values()):
+            _require_tags(component, schema["components"]["schemas"])
         for operations in schema["paths"].values():
             for operation in operations.values():
                 for status, description in PROBLEMS.items():
                     operation["responses"][status] = {"description": description, "content": content}
         return schema
+
+
+def _require_tags(part: Any, schemas: dict[str, Any]) -> None:
+    """What tells the kinds of an object apart has to be sent, although each kind has a default for it in the code."""
+    if isinstance(part, list):
+        for one in part:
+            _require_tags(one, schemas)
+    elif isinstance(part, dict):
+        if tag := part.get("discriminator"):
+            for reference in tag["mapping"].values():
+                kind = schemas[reference.rpartition("/")[2]]
+                kind["required"] = sorted({*kind.get("required", ()), tag["propertyName"]})
+        for one in part.values():
+            _require_tags(one, schemas)
 
 
 api = Api(
@@ -74,6 +97,7 @@ api = Api(
     renderer=Utf8Renderer(),
     docs=Swagger(settings={"validatorUrl": None, "defaultModelsExpandDepth": 0}),
 )
+api.add_decorator(only_known_parameters)
 api.add_router("/", "datasets.api.router")
 api.add_router("/", "generation.api.router")
 
@@ -114,18 +138,21 @@ def refused(request: HttpRequest, error: Refused) -> HttpResponse:
 
 @api.exception_handler(HeadChanged)
 def overtaken(request: HttpRequest, error: HeadChanged) -> HttpResponse:
-    return _refuse(request, 409, str(error), "version")
+    return _refuse(request, 409, str(error), error.field or "version")
 
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """All complaints in one line, each after the name of its field."""
-    complaints = [(_field(one), one["msg"].removeprefix("Value error, ")) for one in error.errors]
-    detail = "; ".join(f"{field}: {message}" if field else message for field, message in complaints)
-    return _refuse(request, 422, detail, complaints[0][0])
+    """All complaints, of which the first names the field."""
+    found = complaints(error, request)
+    return _refuse(request, 422, " ".join(sentence for _, sentence in found), found[0][0])
 
 
-def _field(error: dict[str, Any]) -> str:
-    """`("body", "body", "recipe", "models")` is said as `recipe.models`: what stands before is where it was sent."""
-    source, *path = error["loc"]
-    return ".".join(str(part) for part in (path[1:] if source == "body" else path))
+@api.exception_handler(HttpError)
+def unreadable(request: HttpRequest, error: HttpError) -> HttpResponse:
+    return _refuse(request, error.status_code, f"The body cannot be parsed as JSON. {NO_OBJECT}")
+
+
+@api.exception_handler(RequestDataTooBig)
+def too_big(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    return _refuse(request, 413, BEFORE[413])

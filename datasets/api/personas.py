@@ -116,6 +116,7 @@ def add_persona_version(request: ApiRequest, project: str, persona: int, body: P
 
 class ImportIn(Body):
     text: Annotated[str, Storable] = Field(
+        min_length=1,
         max_length=20_000_000,
         description="JSONL or YAML: whatever the export wrote, or document rows of the AfterImage library.",
         examples=["- name: Night-shift nurse\n  description: New to the ward.\n"],

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -14,6 +15,7 @@ from pydantic import BeforeValidator, ConfigDict, StringConstraints
 
 from datasets.keyset import keyset
 from datasets.models import User
+from datasets.services.errors import Refused
 from datasets.text import clean, clean_json
 
 Item = TypeVar("Item")
@@ -67,6 +69,24 @@ def page_of(rows: QuerySet, place: Place, *, newest_first: bool = False) -> dict
     """The page of `rows` at `place`, in the order of their ids: what a `Page` is read from."""
     page = keyset(rows, "pk", after=place.cursor, size=place.limit, descending=newest_first)
     return {"items": page.rows, "next": page.after}
+
+
+@contextmanager
+def inside(name: str) -> Iterator[None]:
+    """What a service refuses of the object `name` of the body is named with where it stands: `recipe.corpus`."""
+    try:
+        yield
+    except Refused as refusal:
+        field = f"{name}.{refusal.field}" if refusal.field else name
+        raise Refused(str(refusal), field=field) from refusal
+
+
+def named(rows: QuerySet, pk: int, field: str) -> Any:
+    """The row of the project that the body names. Refused, unlike one in the address, with the name of its field."""
+    row = rows.filter(pk=pk).first()
+    if row is None:
+        raise Refused(f"“{field}” is the id of nothing in this project: choose another.", field=field)
+    return row
 
 
 def enqueue(send: Callable[[Given], object], given: Given) -> None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema
 
 from datasets import tasks
 from datasets.access import project_for
 from datasets.api.corpora import CORPUS, find_corpus
-from datasets.api.shapes import ApiRequest, Body, Id, Storable, enqueue
+from datasets.api.shapes import ApiRequest, Body, Id, Storable, enqueue, named
 from datasets.models import Role
 from generation.models import CorpusEmbedding
 from generation.services.servers.embeddings import choose_embedding
@@ -47,7 +46,7 @@ def set_embedding(request: ApiRequest, project: str, corpus: int, body: Embeddin
     one that the model makes now, which has to be as long. Needs the role of curator."""
     home = project_for(request.auth, project, Role.CURATOR)
     row = find_corpus(home, corpus)
-    endpoint = get_object_or_404(home.endpoints, pk=body.endpoint) if body.endpoint else None
+    endpoint = named(home.endpoints, body.endpoint, "endpoint") if body.endpoint else None
     if choose_embedding(corpus=row, endpoint=endpoint, model=body.model, user=request.auth):
         for source in row.files.open():
             enqueue(tasks.ingest_file.delay, source.pk)

@@ -16,6 +16,7 @@ from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, enqu
 from datasets.models import Project, Role
 from datasets.schema import Message
 from datasets.services.errors import Refused
+from datasets.services.reviews import HeadChanged
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
 from generation.services.improving import improvements, proposals
@@ -30,6 +31,10 @@ IMPROVEMENT = IMPROVEMENTS + "/{int:improvement}"
 PROPOSALS = IMPROVEMENT + "/proposals"
 PROPOSAL = PROPOSALS + "/{int:proposal}"
 HEAD_START = 5.0
+OVERTAKEN = (
+    "Another version counts by now than the one that you read: read the proposal again, and accept it with the `head` "
+    "that it has then."
+)
 
 ACTIONS = {
     "cancel": improvements.cancel_improvement,
@@ -166,7 +171,10 @@ def accept_proposal(
 ) -> ImprovementItem:
     """Make the proposal the version that counts. Needs the role of curator."""
     item = _item(project_for(request.auth, project, Role.CURATOR), improvement, proposal)
-    proposals.accept_proposal(item=item, user=request.auth, head=body.head)
+    try:
+        proposals.accept_proposal(item=item, user=request.auth, head=body.head)
+    except HeadChanged as changed:
+        raise HeadChanged(OVERTAKEN, field="head") from changed
     return _item(item.improvement.project, improvement, proposal)
 
 

@@ -49,17 +49,17 @@ class UsageOut(Schema):
     endpoint: str = Field(description="Its name; empty for one that is gone.")
     operation: str
     calls: int
-    prompt: int = Field(description="Tokens.")
-    completion: int = Field(description="Tokens.")
-    money: Decimal
+    prompt_tokens: int = Field(alias="prompt")
+    completion_tokens: int = Field(alias="completion")
+    cost: Decimal = Field(alias="money", description="By the prices of the endpoints; 0 where none is set.")
 
 
 class MetricsOut(Schema):
     since: datetime
     until: datetime
     calls: int
-    tries: int
-    money: Decimal
+    tries: int = Field(description="Calls, with those that were made again.")
+    cost: Decimal = Field(description="By the prices of the endpoints; 0 where none is set.")
     done: int = Field(description="Conversations.")
     failed: int
     success_rate: float | None = Field(description="Of conversations that ended; null where none did.")
@@ -97,7 +97,7 @@ def _metrics(scope: Scope, endpoints: Any) -> dict[str, Any]:
         for name, one in measures_of(found).items()
     }
     return {
-        "since": scope.since, "until": scope.until, "calls": found.calls, "tries": found.tries, "money": found.money,
+        "since": scope.since, "until": scope.until, "calls": found.calls, "tries": found.tries, "cost": found.money,
         "done": ended.done, "failed": ended.failed, "success_rate": ended.success_rate, "error_rate": ended.error_rate,
         "errors": ended.errors, "evaluation_error_rate": found.judgements.error_rate, "measures": measures,
         "finish_reasons": found.finishes, "usage": usage_of(found, dict(endpoints)),

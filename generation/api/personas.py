@@ -10,7 +10,7 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
-from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, Storable, enqueue, one_of, page_of
+from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, Storable, enqueue, named, one_of, page_of
 from datasets.models import Project, Role
 from generation.models import PersonaGrowth
 from generation.services.growing import growths
@@ -103,8 +103,8 @@ class GrowthDetail(GrowthOut):
 
 def _order(project: Project, body: GrowthIn) -> Order:
     said = body.dict(exclude={"corpus", "endpoint", "documents"})
-    corpus = get_object_or_404(project.corpora, pk=body.corpus)
-    endpoint = get_object_or_404(project.endpoints, pk=body.endpoint)
+    corpus = named(project.corpora, body.corpus, "corpus")
+    endpoint = named(project.endpoints, body.endpoint, "endpoint")
     return Order(corpus=corpus, endpoint=endpoint, chosen=body.documents, **said)
 
 

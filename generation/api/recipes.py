@@ -8,7 +8,7 @@ from typing import Any
 from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
-from datasets.api.shapes import PROJECT, ApiRequest, Body, Line, Page, Place, page_of
+from datasets.api.shapes import PROJECT, ApiRequest, Body, Line, Page, Place, inside, page_of
 from datasets.models import Role
 from generation.engine.recipe import Recipe as RecipeSpec
 from generation.models import Recipe
@@ -43,5 +43,6 @@ def list_recipes(request: ApiRequest, project: str, place: Query[Place]) -> dict
 def save_recipe(request: ApiRequest, project: str, body: RecipeIn) -> Recipe:
     """Keep a recipe; one of the same name is replaced. Needs the role of curator."""
     row = project_for(request.auth, project, Role.CURATOR)
-    freeze(project=row, spec=body.recipe)  # refuses a recipe that names what the project does not have
+    with inside("recipe"):
+        freeze(project=row, spec=body.recipe)  # refuses a recipe that names what the project does not have
     return recipes.save_recipe(project=row, name=body.name, spec=body.recipe, author=request.auth)

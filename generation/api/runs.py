@@ -11,7 +11,7 @@ from ninja import Field, Query, Router, Schema
 from pydantic import ConfigDict, StringConstraints
 
 from datasets.access import project_for
-from datasets.api.shapes import PROJECT, ApiRequest, Body, Page, Place, Storable, enqueue, one_of, page_of
+from datasets.api.shapes import PROJECT, ApiRequest, Body, Page, Place, Storable, enqueue, inside, one_of, page_of
 from datasets.models import Role
 from generation.engine.estimate import Estimate
 from generation.engine.protocols import ModelRole
@@ -150,7 +150,8 @@ def list_runs(request: ApiRequest, project: str, place: Query[Place]) -> dict[st
 def launch_run(request: ApiRequest, project: str, body: Launch) -> Run:
     """Launch a recipe: its ids are rows of this project. Needs the role of curator."""
     row = project_for(request.auth, project, Role.CURATOR)
-    run = runs.start_run(project=row, spec=body.recipe, user=request.auth, name=body.name)
+    with inside("recipe"):
+        run = runs.start_run(project=row, spec=body.recipe, user=request.auth, name=body.name)
     enqueue(call_for_workers, run)
     return run
 
@@ -158,7 +159,9 @@ def launch_run(request: ApiRequest, project: str, body: Launch) -> Run:
 @router.post(RUNS + "/estimate", response=EstimateOut)
 def estimate_run(request: ApiRequest, project: str, body: EstimateIn) -> Estimate:
     """What a recipe will take: calls, tokens, money and time. Nothing is launched. Needs the role of curator."""
-    return estimate_recipe(project=project_for(request.auth, project, Role.CURATOR), spec=body.recipe)
+    row = project_for(request.auth, project, Role.CURATOR)
+    with inside("recipe"):
+        return estimate_recipe(project=row, spec=body.recipe)
 
 
 @router.get(RUN, response=RunDetail)

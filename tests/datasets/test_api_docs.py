@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -44,3 +45,21 @@ def test_every_reference_in_the_description_leads_somewhere(schema: dict[str, An
     wanted = set(re.findall(r"#/components/schemas/([\w.]+)", str(schema)))
     assert wanted
     assert wanted <= set(schema["components"]["schemas"])
+
+
+def test_what_tells_kinds_of_objects_apart_is_asked_for(schema: dict[str, Any]) -> None:
+    components = schema["components"]["schemas"]
+    unions = [part for part in parts_of(components) if "discriminator" in part]
+    assert len(unions) > 3
+    for union in unions:
+        tag = union["discriminator"]["propertyName"]
+        for kind in union["discriminator"]["mapping"].values():
+            assert tag in components[kind.rpartition("/")[2]]["required"]
+
+
+def parts_of(value: Any) -> Iterator[dict[str, Any]]:
+    """Every object in it."""
+    if isinstance(value, dict):
+        yield value
+    for one in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from parts_of(one)

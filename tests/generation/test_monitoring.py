@@ -350,10 +350,11 @@ def test_programs_read_metrics_of_a_project_and_of_a_run(project: Project, owner
     program = Program.of(owner)
     for path in ("metrics?span=hour", f"metrics?run={run.pk}", f"runs/{run.pk}/metrics"):
         found = program.get(f"/projects/{project.slug}/{path}")
-        assert (found["success_rate"], found["error_rate"], found["money"]) == (0.75, 0.25, "0.040000")
+        assert (found["success_rate"], found["error_rate"], found["cost"]) == (0.75, 0.25, "0.040000")
         assert found["measures"]["generation_time"] == {"count": 4, "mean": 1.5, "min": 1.5, "max": 1.5}
         assert found["measures"]["evaluation_score_grounding"]["mean"] == 0.25
         assert found["usage"][0]["calls"] == 4
+        assert {"prompt_tokens", "completion_tokens", "cost"} <= found["usage"][0].keys()
         assert found["finish_reasons"] == {"": 3, "length": 1}
     assert program.call("GET", f"/projects/{project.slug}/metrics", span="year").status_code == 422
 

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from typing import Any
 
-from generation.services import pulling, trials
-from generation.services.growing import desk as persona_desk
-from generation.services.growing import growths
+from celery import Task, shared_task
+
+from generation.services import trials
 from generation.services.growing.claims import reopen_lost_branches
-from generation.services.improving import desk as improvement_desk
+from generation.services.growing.desk import GROWTHS
 from generation.services.improving.claims import reopen_lost_items
+from generation.services.improving.desk import IMPROVEMENTS
 from generation.services.monitoring import alerts
 from generation.services.monitoring import delivery as alert_delivery
 from generation.services.running import sinks
 from generation.services.running.claims import reopen_lost_slots
+from generation.services.running.pulling import RUNS
 from generation.services.work import pullers
+from generation.services.work.pulling import Kind
 
-from .models import Improvement, PassageVector, PersonaGrowth, Run
+from .models import PassageVector
+from .models.work import Costed
 
 
 @shared_task
@@ -25,15 +29,12 @@ def tick() -> None:
     reopen_lost_slots()
     reopen_lost_items()
     reopen_lost_branches()
-    for run in Run.objects.filter(state=Run.State.RUNNING).order_by("pk"):
-        call_for_workers(run)
+    for kind in KINDS:
+        for order in kind.running():
+            call_for_workers(order)
     for run_id in sinks.runs_waiting():
         deliver.apply_async([run_id], expires=6)
     trials.fail_forgotten_trials()
-    for growth in PersonaGrowth.objects.filter(state=PersonaGrowth.State.RUNNING).order_by("pk"):
-        call_to_grow(growth)
-    for improvement in Improvement.objects.filter(state=Improvement.State.RUNNING).order_by("pk"):
-        call_to_improve(improvement)
     if alert_delivery.is_due():
         deliver_alerts.apply_async(expires=6)
 
@@ -56,18 +57,35 @@ def deliver_alerts() -> None:
     alert_delivery.deliver()
 
 
-def call_for_workers(run: Run) -> None:
-    """One hint for each worker process that the run lacks. Hints expire: the next tick makes new ones."""
-    if not pulling.has_work(run_id=run.pk):
-        return
-    for _ in range(pullers.pullers_wanted(run.spec["concurrency"]) - pullers.pullers_of(run)):
-        pull_run.apply_async([run.pk], expires=6)
-
-
 @shared_task
 def pull_run(run_id: int) -> None:
     """Make conversations of a run until none is left, the run is stopped, or another run needs the room."""
-    pulling.pull(run_id=run_id)
+    RUNS.pull(run_id)
+
+
+@shared_task
+def improve(improvement_id: int) -> None:
+    """A slice of improving conversations; the next tick sees to what is left."""
+    IMPROVEMENTS.pull(improvement_id)
+
+
+@shared_task
+def grow_personas(growth_id: int) -> None:
+    """A slice of growing personas; the next tick sees to what is left."""
+    GROWTHS.pull(growth_id)
+
+
+KINDS: dict[Kind[Any], Task[..., None]] = {RUNS: pull_run, IMPROVEMENTS: improve, GROWTHS: grow_personas}
+"""Every kind of order, with the task that works on one."""
+
+
+def call_for_workers(order: Costed) -> None:
+    """One hint for each worker process that an order lacks. Hints expire: the next tick makes new ones."""
+    kind = next(kind for kind in KINDS if isinstance(order, kind.orders))
+    if not kind.has_work(order):
+        return
+    for _ in range(pullers.pullers_wanted(order.concurrency) - pullers.pullers_of(order)):
+        KINDS[kind].apply_async([order.pk], expires=6)
 
 
 @shared_task
@@ -80,27 +98,3 @@ def deliver(run_id: int) -> None:
 def run_trial(trial_id: int) -> None:
     """The test, preview or draft that somebody waits for."""
     trials.carry_out(trial_id=trial_id)
-
-
-def call_to_grow(growth: PersonaGrowth) -> None:
-    """A hint for a worker, where nobody is at a growth that has something left to do."""
-    if growths.has_work(growth_id=growth.pk) and not pullers.pullers_of(growth):
-        grow_personas.apply_async([growth.pk], expires=6)
-
-
-@shared_task
-def grow_personas(growth_id: int) -> None:
-    """A slice of growing personas; the next tick sees to what is left."""
-    persona_desk.pull(growth_id=growth_id)
-
-
-def call_to_improve(improvement: Improvement) -> None:
-    """A hint for a worker, where nobody is at an improvement that has something left to do."""
-    if improvement_desk.has_work(improvement_id=improvement.pk) and not pullers.pullers_of(improvement):
-        improve.apply_async([improvement.pk], expires=6)
-
-
-@shared_task
-def improve(improvement_id: int) -> None:
-    """A slice of improving conversations; the next tick sees to what is left."""
-    improvement_desk.pull(improvement_id=improvement_id)

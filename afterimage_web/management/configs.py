@@ -28,8 +28,8 @@ from generation.services.afterimage import recipe as afterimage
 from generation.services.afterimage import runs as rows
 from generation.services.afterimage.config import Config, Export, Preference
 from generation.services.afterimage.recipe import Wrong
-from generation.services.growing import desk as persona_desk
 from generation.services.growing import growths
+from generation.services.growing.desk import GROWTHS
 
 from .delivering import Say, write_report, write_rows, write_split
 from .folders import corpus_named, read_files, read_folder
@@ -264,6 +264,6 @@ class ConfigJob:
 def _grow(growth: PersonaGrowth) -> None:
     """In this process, until it has ended: what failed for a passing reason is tried again only after a while."""
     while growth.is_active:
-        persona_desk.pull(growth_id=growth.pk)
+        GROWTHS.pull(growth.pk)
         time.sleep(0.2)
         growth.refresh_from_db()

@@ -22,7 +22,7 @@ from generation.models import Improvement, ImprovementItem
 from generation.services.improving import improvements, proposals
 from generation.services.improving.estimating import Reckoned, estimate_improvement
 from generation.services.improving.improvements import Selection
-from generation.tasks import call_to_improve
+from generation.tasks import call_for_workers
 
 router = Router(tags=["Improvements"])
 
@@ -135,7 +135,7 @@ def start_improvement(request: ApiRequest, project: str, body: ImproveIn) -> Imp
     improvement = improvements.start_improvement(
         project=row, selection=body.selection, wanted=body.how, user=request.auth
     )
-    enqueue(call_to_improve, improvement)
+    enqueue(call_for_workers, improvement)
     return improvement
 
 
@@ -200,7 +200,7 @@ def steer_improvement(
         return row
     ACTIONS[change](improvement=row, user=request.auth)
     if row.is_active:
-        enqueue(call_to_improve, row)
+        enqueue(call_for_workers, row)
     return row
 
 

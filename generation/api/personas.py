@@ -16,7 +16,7 @@ from generation.models import PersonaGrowth
 from generation.services.growing import growths
 from generation.services.growing.growths import Estimate, Order
 from generation.services.growing.progress import Progress, progress_of
-from generation.tasks import call_to_grow
+from generation.tasks import call_for_workers
 
 router = Router(tags=["Personas"])
 
@@ -122,7 +122,7 @@ def grow_personas_from_documents(request: ApiRequest, project: str, body: Growth
     """
     row = project_for(request.auth, project, Role.CURATOR)
     growth = growths.start_growth(project=row, order=_order(row, body), user=request.auth)
-    enqueue(call_to_grow, growth)
+    enqueue(call_for_workers, growth)
     return growth
 
 
@@ -150,5 +150,5 @@ def steer_persona_growth(
     row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).persona_growths, pk=growth)
     ACTIONS[step](growth=row, user=request.auth)
     if row.is_active:
-        enqueue(call_to_grow, row)
+        enqueue(call_for_workers, row)
     return row

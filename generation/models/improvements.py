@@ -53,6 +53,14 @@ class Improvement(Costed):
         return f"Improvement {self.pk}"
 
     @property
+    def pieces(self) -> LeasedQuerySet[ImprovementItem]:
+        return self.items.all()
+
+    @property
+    def concurrency(self) -> int:
+        return int(self.spec["concurrency"])
+
+    @property
     def left(self) -> int:
         """Conversations without a proposal and without a failure."""
         return self.total - self.made - self.failed

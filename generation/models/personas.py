@@ -53,6 +53,10 @@ class PersonaGrowth(Costed):
     def __str__(self) -> str:
         return f"Personas from {self.corpus_name}"
 
+    @property
+    def pieces(self) -> LeasedQuerySet[PersonaBranch]:
+        return self.branches.all()
+
     def price_of(self, prompt_tokens: int, completion_tokens: int) -> Decimal:
         return (self.prompt_price * prompt_tokens + self.completion_price * completion_tokens) / 1_000_000
 

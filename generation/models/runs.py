@@ -84,6 +84,14 @@ class Run(Costed):
         return self.name
 
     @property
+    def pieces(self) -> LeasedQuerySet[Slot]:
+        return self.slots.all()
+
+    @property
+    def concurrency(self) -> int:
+        return int(self.spec["concurrency"])
+
+    @property
     def slots_open(self) -> int:
         """Slots that are neither done nor failed."""
         return self.slots_total - self.slots_done - self.slots_failed

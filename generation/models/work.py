@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from django.conf import settings
 from django.db import models, transaction
@@ -24,11 +24,13 @@ RETRY_AFTER = timedelta(seconds=20)
 
 class Costed(models.Model):
     """An order of work that calls models, with as many pieces as it has: its counters are kept by the transactions that
-    land what they count. Its table has a `project` and a `state`.
+    land what they count. Its table has a `project`, a `state`, a `reason` for it, and when it was `finished`.
     """
 
     project_id: int
     state: models.CharField[str, str]
+    concurrency: Any
+    """So many pieces may be in flight, of all workers together."""
 
     calls = models.PositiveIntegerField(default=0)
     prompt_tokens = models.PositiveBigIntegerField(default=0)
@@ -37,6 +39,11 @@ class Costed(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def pieces(self) -> LeasedQuerySet[Any]:
+        """What workers claim of it."""
+        raise NotImplementedError
 
     @property
     def is_active(self) -> bool:
@@ -89,6 +96,20 @@ class LeasedQuerySet(models.QuerySet[Piece]):
             for name, value in lease.items():
                 setattr(piece, name, value)
         return pieces
+
+    def open(self) -> Self:
+        """Those that have not ended."""
+        return self.filter(state__in=[WorkState.PENDING, WorkState.RUNNING])
+
+    def cancel(self) -> None:
+        """End those that have not ended; who holds one loses it."""
+        self.open().update(state=WorkState.CANCELLED, lease_token=None, lease_until=None)
+
+    def retry(self, **also: Any) -> int:
+        """Open again what has failed, with these columns of its own. Returns how many these are."""
+        return self.filter(state=WorkState.FAILED).update(
+            state=WorkState.PENDING, attempts=0, error="", not_before=None, updated=timezone.now(), **also
+        )
 
     def renew(self, held: Held) -> None:
         tokens = sorted({token for _, token in held})

@@ -21,6 +21,7 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.bulk import newest_id
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
+from generation.forms.estimates import unfinished
 from generation.forms.improvements import ImprovementForm
 from generation.models import Improvement
 from generation.models.endpoints import OFFLINE
@@ -28,7 +29,7 @@ from generation.services.improving import improvements
 from generation.services.improving import progress as improvement_progress
 from generation.services.improving.estimating import estimate_improvement
 from generation.services.improving.improvements import Selection
-from generation.tasks import call_to_improve
+from generation.tasks import call_for_workers
 
 ACTIONS = {
     "cancel": improvements.cancel_improvement,
@@ -71,7 +72,7 @@ def begin(request: HtmxHttpRequest, project: Project) -> HttpResponse:
         except Refused as refusal:
             form.add_error(refusal.field if refusal.field in form.fields else None, str(refusal))
         else:
-            transaction.on_commit(partial(call_to_improve, row), robust=True)
+            transaction.on_commit(partial(call_for_workers, row), robust=True)
             return redirect("generation:improvement-detail", project.slug, row.pk)
     return _form(request, project, form, status=422)
 
@@ -93,7 +94,7 @@ def _selection(request: HttpRequest, form: ImprovementForm) -> Selection:
 
 def _estimate(request: HttpRequest, project: Project, form: ImprovementForm) -> dict[str, Any]:
     if not form.is_valid():
-        return {"refusal": "Complete the form for an estimate."}
+        return {"refusal": unfinished(form)}
     try:
         selection = _selection(request, form)
         return {"estimate": estimate_improvement(project=project, selection=selection, wanted=form.wanted())}
@@ -155,5 +156,5 @@ def improvement_action(request: HtmxHttpRequest, project: Project, improvement: 
     except Refused as refusal:
         messages.error(request, str(refusal))
     if row.is_active:
-        transaction.on_commit(partial(call_to_improve, row), robust=True)
+        transaction.on_commit(partial(call_for_workers, row), robust=True)
     return redirect("generation:improvement-detail", project.slug, row.pk)

@@ -22,7 +22,7 @@ from generation.models import PersonaGrowth
 from generation.services.growing import growths
 from generation.services.growing.growths import Order
 from generation.services.growing.progress import Progress, progress_of
-from generation.tasks import call_to_grow
+from generation.tasks import call_for_workers
 
 ACTIONS = {
     "cancel": growths.cancel_growth,
@@ -52,7 +52,7 @@ def begin(request: HtmxHttpRequest, project: Project) -> HttpResponse:
         except Refused as refusal:
             form.add_error(refusal.field or None, str(refusal))
         else:
-            transaction.on_commit(partial(call_to_grow, growth), robust=True)
+            transaction.on_commit(partial(call_for_workers, growth), robust=True)
             return redirect("generation:persona-growth", project.slug, growth.pk)
     return _page(request, project, form, status=422)
 
@@ -115,5 +115,5 @@ def persona_growth_action(request: HtmxHttpRequest, project: Project, growth: in
     except Refused as refusal:
         messages.error(request, str(refusal))
     if row.is_active:
-        transaction.on_commit(partial(call_to_grow, row), robust=True)
+        transaction.on_commit(partial(call_for_workers, row), robust=True)
     return redirect("generation:persona-growth", project.slug, row.pk)

@@ -7,7 +7,7 @@ import pytest
 from datasets.models import Version
 from generation.models import Call, Improvement
 from generation.services.improving import improvements
-from generation.tasks import call_to_improve
+from generation.tasks import call_for_workers
 from tests.faults.stage import Stage, wait_for
 from tests.generation.improving import judged, ordered
 from tests.workers import working
@@ -23,7 +23,7 @@ def made(improvement: Improvement) -> int:
 def improving(stage: Stage, count: int) -> Improvement:
     rows = [judged(stage.project, f"Question {n}?", "An answer.", "And then?", "More.") for n in range(count)]
     improvement = ordered(stage.project, *rows, endpoint=stage.endpoint)
-    call_to_improve(improvement)
+    call_for_workers(improvement)
     return improvement
 
 

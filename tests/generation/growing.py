@@ -9,7 +9,7 @@ from datasets.text import clean
 from generation.engine.protocols import Failed, Job, Landing, PersonaSketch
 from generation.models import Endpoint, PersonaBranch, PersonaGrowth
 from generation.services.growing import claims, growths
-from generation.services.growing import desk as persona_desk
+from generation.services.growing.desk import GROWTHS
 from generation.services.growing.growths import Order
 from generation.services.growing.landing import Grown, land_personas
 from tests.factories import make_corpus
@@ -38,8 +38,8 @@ def ordered(
 
 def grown(growth: PersonaGrowth) -> PersonaGrowth:
     """The growth after workers have done what can be done now."""
-    while growths.has_work(growth_id=growth.pk) and growth.is_active:
-        persona_desk.pull(growth_id=growth.pk)
+    while GROWTHS.has_work(growth) and growth.is_active:
+        GROWTHS.pull(growth.pk)
         growth.refresh_from_db()
     growth.refresh_from_db()
     return growth
@@ -59,5 +59,5 @@ def landed(growth: PersonaGrowth, branch: PersonaBranch, name: str = "", *, erro
     outcome = Failed("dialog", error) if error else Grown(people)
     landing = Landing(Job(branch.pk, str(branch.lease_token), branch), outcome)
     done = land_personas(growth=growth, landings=[landing])
-    growths.finish_growth(growth=growth)
+    growths.finish_growth(growth)
     return done.made + done.failed == 1

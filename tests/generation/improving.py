@@ -15,6 +15,7 @@ from generation.engine.recipe import ModelChoice
 from generation.models import Endpoint, Improvement, ImprovementItem
 from generation.services.improving import claims, improvements
 from generation.services.improving import desk as improvement_desk
+from generation.services.improving.desk import IMPROVEMENTS
 from generation.services.improving.improvements import Selection
 from generation.services.improving.landing import land_proposals
 from tests.factories import make_conversation
@@ -48,7 +49,7 @@ def worked(improvement: Improvement, *, within: float = 30.0) -> Improvement:
     while improvement.is_active:
         if time.monotonic() > ends:
             raise AssertionError(f"It still runs after {within} s: {improvement.made} of {improvement.total} made.")
-        improvement_desk.pull(improvement_id=improvement.pk)
+        IMPROVEMENTS.pull(improvement.pk)
         improvement.refresh_from_db()
     return improvement
 
@@ -81,5 +82,5 @@ def proposed(project: Project, conversation: Conversation, *answers: str, after:
     job = Job(claimed.pk, str(claimed.lease_token), improvement_desk.commission_of(claimed))
     casts = Casts.model_validate(improvement.frozen)
     land_proposals(improvement=improvement, casts=casts, landings=[Landing(job, Made((Attempt(base), better)))])
-    improvements.finish_improvement(improvement=improvement)
+    improvements.finish_improvement(improvement)
     return item_of(improvement)

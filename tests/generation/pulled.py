@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from generation.models import Run
-from generation.services import pulling
+from generation.services.running.pulling import RUNS
 
 
 def pulled(run: Run, *, within: float = 30.0) -> Run:
@@ -15,6 +15,6 @@ def pulled(run: Run, *, within: float = 30.0) -> Run:
     while run.state == Run.State.RUNNING:
         if time.monotonic() > ends:
             raise AssertionError(f"The run still runs after {within} s: {run.slots_done} of {run.slots_total} made.")
-        pulling.pull(run_id=run.pk)
+        RUNS.pull(run.pk)
         run.refresh_from_db()
     return run

@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient
 from datasets.models import Conversation, Corpus, Project, User
 from datasets.schema import Source
 from generation.models import Endpoint, Run
-from generation.services import pulling
+from generation.services.running.pulling import RUNS
 from tests.datasets.adopting import TEXTS, adopt, choose, embedding_endpoint, fill, fill_alike
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer
@@ -31,7 +31,7 @@ def endpoint(project: Project, model_server: RunningModelServer) -> Endpoint:
 def made(project: Project, corpus: Corpus, when: str = "answer") -> Run:
     """A run, pulled to its end."""
     run = launched(project, corpus=corpus.pk, retrieval={"when": when, "depth": 3}, conversations=3, max_turns=1)
-    pulling.pull(run_id=run.pk)
+    RUNS.pull(run.pk)
     run.refresh_from_db()
     return run
 

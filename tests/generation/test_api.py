@@ -12,8 +12,8 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from datasets import tasks
 from datasets.models import Project, User
 from generation.models import Endpoint, EndpointKey, Run, Slot
-from generation.services import pulling
 from generation.services.running import runs
+from generation.services.running.pulling import RUNS
 from tests.api_program import Program, refusal
 from tests.factories import make_project
 from tests.generation.api_recipes import passages_of, recipe_for
@@ -173,7 +173,7 @@ def test_documents_become_a_training_file_by_the_api_alone(project: Project, pro
     assert program.get(f"{corpus_path}/search", q="filter pressure")
 
     run = launched(program, recipe_for(project, corpus=corpus["id"]) | {"conversations": 6})
-    pulling.pull(run_id=run["id"])
+    RUNS.pull(run["id"])
     run = program.get(f"{HOME}/runs/{run['id']}")
     assert (run["state"], run["done"], run["failed"]) == ("done", 6, 0), run["reason"]
 

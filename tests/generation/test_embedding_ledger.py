@@ -19,10 +19,10 @@ from datasets.services.errors import Refused
 from datasets.services.search import search_corpus
 from generation.engine.recipe import ModelChoice
 from generation.models import Call, CorpusEmbedding, Endpoint, EndpointKey, Price, Run
-from generation.services import pulling
 from generation.services.monitoring.facts import facts_of
 from generation.services.monitoring.metrics import ASIDE
 from generation.services.running import runs
+from generation.services.running.pulling import RUNS
 from generation.services.servers.endpoints import delete_endpoint, save_endpoint
 from generation.services.work import pullers
 from tests.datasets.ingesting import add, read
@@ -80,7 +80,7 @@ def worker_at(run: Run) -> threading.Thread:
 
     def pull() -> None:
         try:
-            pulling.pull(run_id=run.pk)
+            RUNS.pull(run.pk)
         finally:
             connections.close_all()
 
@@ -280,7 +280,7 @@ def test_a_run_rests_while_the_embedding_models_keys_have_no_calls_left(
     CorpusEmbedding.objects.update(endpoint=vectors)
     run = asking(project, server, corpus, conversations=2, max_turns=1)
     for _ in range(2):  # the one call goes to the check of the index; then nothing can be searched with, nor checked
-        pulling.pull(run_id=run.pk)
+        RUNS.pull(run.pk)
         run.refresh_from_db()
         assert (run.state, run.slots_done) == (Run.State.RUNNING, 0)
         assert "has made the calls that its limit allows" in pullers.trouble_of(run)

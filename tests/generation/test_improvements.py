@@ -15,7 +15,7 @@ from datasets.services.errors import Refused
 from datasets.services.reviews import HeadChanged
 from generation.models import Call, Endpoint, ImprovementItem, Price
 from generation.services.improving import claims, improvements, proposals
-from generation.services.improving import desk as improvement_desk
+from generation.services.improving.desk import IMPROVEMENTS
 from generation.services.improving.improvements import Selection
 from generation.services.servers.endpoints import save_endpoint
 from tests.datasets.ingesting import add, read
@@ -236,7 +236,7 @@ def test_what_is_cancelled_writes_nothing_more(project: Project, server: Endpoin
     improvement = ordered(project, judged(project), endpoint=server)
     (item,) = claims.claim_items(improvement_id=improvement.pk, limit=1)
     improvements.cancel_improvement(improvement=improvement, user=owner)
-    improvement_desk.pull(improvement_id=improvement.pk)
+    IMPROVEMENTS.pull(improvement.pk)
     improvement.refresh_from_db()
     item.refresh_from_db()
     assert (improvement.state, item.state, improvement.made) == ("cancelled", "cancelled", 0)
@@ -247,7 +247,7 @@ def test_what_is_cancelled_writes_nothing_more(project: Project, server: Endpoin
 def test_the_conversation_of_a_worker_that_died_is_given_to_another(project: Project, server: Endpoint) -> None:
     improvement = ordered(project, judged(project), endpoint=server)
     claims.claim_items(improvement_id=improvement.pk, limit=1)
-    improvement_desk.pull(improvement_id=improvement.pk)
+    IMPROVEMENTS.pull(improvement.pk)
     assert ImprovementItem.objects.get().state == "running"
     ImprovementItem.objects.update(lease_until="2020-01-01T00:00Z")
     claims.reopen_lost_items()

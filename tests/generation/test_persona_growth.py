@@ -19,6 +19,7 @@ from datasets.services.personas import save_persona
 from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
 from generation.services.growing import claims, growths
 from generation.services.growing import desk as persona_desk
+from generation.services.growing.desk import GROWTHS
 from generation.services.growing.growths import Order, estimate_growth
 from generation.services.growing.progress import progress_of
 from generation.services.servers.endpoints import save_endpoint
@@ -281,7 +282,7 @@ def test_a_corpus_that_is_deleted_leaves_its_people_and_ends_the_growth(project:
     (branch,) = claimed(growth)
     corpus.delete()
     assert not landed(growth, branch)
-    assert not growths.has_work(growth_id=growth.pk)
+    assert not GROWTHS.has_work(growth)
     growth.refresh_from_db()
     assert (growth.state, growth.corpus, growth.personas) == ("done", None, 0)
 
@@ -341,15 +342,15 @@ def test_a_slice_ends_and_leaves_the_rest_to_the_next(
     monkeypatch.setattr(persona_desk, "SLICE", 0.3)
     model_server.control(latency=0.1)
     growth = ordered(project, documents(project, *map(str, range(12))), owner, server, concurrency=1)
-    persona_desk.pull(growth_id=growth.pk)
+    GROWTHS.pull(growth.pk)
     assert 1 <= states(growth)["done"] < 12
-    assert growths.has_work(growth_id=growth.pk)
+    assert GROWTHS.has_work(growth)
     assert "running" not in states(growth)
 
 
 def test_one_that_is_done_is_not_worked_on_again(project: Project, owner: User) -> None:
     growth = grown(ordered(project, documents(project, "A"), owner))
-    persona_desk.pull(growth_id=growth.pk)
+    GROWTHS.pull(growth.pk)
     assert project.personas.count() == 5
 
 

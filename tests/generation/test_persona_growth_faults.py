@@ -9,7 +9,7 @@ import pytest
 
 from datasets import pulse
 from generation.models import Call, PersonaBranch, PersonaGrowth
-from generation.tasks import call_to_grow
+from generation.tasks import call_for_workers
 from tests.faults.stage import Stage, wait_for
 from tests.fixtures_model_server import RunningModelServer
 from tests.generation.growing import documents, ordered
@@ -31,7 +31,7 @@ def stage(transactional_db: None, model_server: RunningModelServer, monkeypatch:
 def begun(stage: Stage, number: int, **more: int) -> PersonaGrowth:
     corpus = documents(stage.project, *map(str, range(number)))
     growth = ordered(stage.project, corpus, stage.user, stage.endpoint, **more)
-    call_to_grow(growth)
+    call_for_workers(growth)
     return growth
 
 

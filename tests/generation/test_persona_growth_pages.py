@@ -15,6 +15,7 @@ from datasets import pulse
 from datasets.models import Corpus, Project, User
 from generation.models import PersonaGrowth
 from generation.services.growing import growths
+from generation.services.work import orders
 from tests.api_program import Program, refusal
 from tests.generation.growing import claimed, documents, landed, ordered
 
@@ -181,7 +182,7 @@ def test_a_growth_is_cancelled_and_another_failed_one_carried_on(
 ) -> None:
     client = client_of(teammate)
     begun(growth, error="No.")
-    growths.fail_growth(growth=growth, reason="The key was refused.")
+    orders.fail(growth, reason="The key was refused.")
     page = client.get(at(project, "growth", growth.pk)).content.decode()
     assert "The key was refused." in page
     assert "Carry on" in page

@@ -25,8 +25,8 @@ from datasets.services.errors import Refused
 from datasets.services.projects import create_project
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Endpoint, Run
-from generation.services import pulling
 from generation.services.running import runs
+from generation.services.running.pulling import RUNS
 
 PROJECT = "Command line"
 OFFLINE = "Offline model"
@@ -109,7 +109,7 @@ def pull_all(run_id: int) -> None:
     waited = threading.Event()
     try:
         while Run.objects.filter(pk=run_id, state=Run.State.RUNNING).exists():
-            pulling.pull(run_id=run_id)
+            RUNS.pull(run_id)
             waited.wait(0.2)
     finally:
         connection.close()

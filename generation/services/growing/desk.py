@@ -19,20 +19,14 @@ from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
 from generation.services.growing import growths
 from generation.services.growing.claims import claim_branches
 from generation.services.growing.landing import Grown, land_personas
-from generation.services.work.desk import Landed, RowDesk, carry_out
+from generation.services.work.desk import Landed, RowDesk
+from generation.services.work.pulling import Kind
 
 SLICE = 15.0
 """Seconds for which branches are begun; then other work of the queue has its turn."""
 TEMPERATURE = 0.9
 PATIENT = RetryPolicy(tries=6, patience=45)
 """What waits longer is given back, and begun again later."""
-
-
-def pull(*, growth_id: int) -> None:
-    """Claim branches and have their personas written until there is nothing to claim or the growth has ended."""
-    growth = PersonaGrowth.objects.filter(pk=growth_id, state=PersonaGrowth.State.RUNNING).first()
-    if growth is not None and growths.has_work(growth_id=growth_id):
-        carry_out(_pull(growth), growth, lambda reason: growths.fail_growth(growth=growth, reason=reason))
 
 
 async def _pull(growth: PersonaGrowth) -> None:
@@ -72,11 +66,10 @@ def _producer(writer: PersonaWriter) -> Produce[PersonaBranch, Grown]:
 
 
 class GrowthDesk(RowDesk[PersonaBranch, Grown]):
-    pieces = PersonaBranch
     what = "steps"
 
     def __init__(self, growth: PersonaGrowth) -> None:
-        super().__init__(growth, growth.concurrency)
+        super().__init__(growth)
         self.growth = growth
 
     def take(self, limit: int) -> Iterable[tuple[PersonaBranch, PersonaBranch]]:
@@ -86,11 +79,8 @@ class GrowthDesk(RowDesk[PersonaBranch, Grown]):
     def write(self, landings: Sequence[Landing[PersonaBranch, Grown]], embedded: Sequence[Call]) -> Landed:
         return land_personas(growth=self.growth, landings=landings, embedded=embedded)
 
-    def fail(self, reason: str) -> None:
-        growths.fail_growth(growth=self.growth, reason=reason)
-
     def finish(self) -> None:
-        growths.finish_growth(growth=self.growth)
+        growths.finish_growth(self.growth)
 
 
 def _text_of(branch: PersonaBranch) -> str:
@@ -102,3 +92,6 @@ def _sketch(branch: PersonaBranch) -> PersonaSketch:
     assert branch.persona is not None
     assert branch.persona.current is not None
     return PersonaSketch(name=branch.persona.name, description=branch.persona.current.description)
+
+
+GROWTHS = Kind(PersonaGrowth, _pull, growths.finish_growth)

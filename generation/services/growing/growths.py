@@ -10,7 +10,6 @@ from random import Random
 from django.db import transaction
 from django.db.models import Avg, Count
 from django.db.models.functions import Least
-from django.utils import timezone
 
 from datasets.models import Corpus, Document, Project, User
 from datasets.models.corpora import DocumentQuerySet
@@ -22,6 +21,7 @@ from generation.engine.prompts import personas as words
 from generation.engine.protocols import PersonaSketch, Turn
 from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
 from generation.services.work import pullers
+from generation.services.work.orders import change_state
 
 MOST_CALLS = 20_000
 """Of one growth. Whoever wants more begins another when it has ended."""
@@ -32,7 +32,6 @@ TYPICAL_PERSONA = 250
 LATENCY, OFFLINE_LATENCY = 6.0, 0.05
 """Seconds a call, where none has been made yet."""
 SAMPLE = 50
-OPEN = [PersonaBranch.State.PENDING, PersonaBranch.State.RUNNING]
 State = PersonaGrowth.State
 
 
@@ -174,77 +173,41 @@ def note(growth: PersonaGrowth, user: User | None, text: str) -> None:
 @transaction.atomic
 def cancel_growth(*, growth: PersonaGrowth, user: User) -> None:
     """Stop for good: what is in flight is dropped, the personas that are there stay."""
-    locked = PersonaGrowth.objects.select_for_update(no_key=True).get(pk=growth.pk)
-    if locked.state not in (State.RUNNING, State.FAILED):
-        return
-    cancelled = {"state": PersonaBranch.State.CANCELLED, "lease_token": None, "lease_until": None}
-    locked.branches.filter(state__in=OPEN).update(**cancelled)
-    end(locked, State.CANCELLED, f"Cancelled by {user}.")
-    note(locked, user, f"cancelled the growing of personas from “{locked.corpus_name}”")
-    growth.refresh_from_db()
+    # The growth before its branches: no landing adds to these meanwhile.
+    among = [State.RUNNING, State.FAILED]
+    if change_state(growth, to=State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True):
+        growth.pieces.cancel()
+        note(growth, user, f"cancelled the growing of personas from “{growth.corpus_name}”")
 
 
-@transaction.atomic
 def resume_growth(*, growth: PersonaGrowth, user: User) -> None:
     """Carry on after an error that somebody has mended."""
-    locked = PersonaGrowth.objects.select_for_update(no_key=True).get(pk=growth.pk)
-    if locked.state == State.FAILED and locked.branches.filter(state__in=OPEN).exists():
-        _run_again(locked)
+    if growth.pieces.open().exists() and change_state(growth, to=State.RUNNING, among=[State.FAILED]):
         pullers.wake(growth)
-        note(locked, user, f"carried on growing personas from “{locked.corpus_name}”")
-    growth.refresh_from_db()
+        note(growth, user, f"carried on growing personas from “{growth.corpus_name}”")
 
 
 @transaction.atomic
 def retry_growth(*, growth: PersonaGrowth, user: User) -> int:
     """Open what failed again, and carry on. Returns how many had failed."""
-    locked = PersonaGrowth.objects.select_for_update(no_key=True).get(pk=growth.pk)
-    if locked.state == State.CANCELLED:
-        raise Refused("What was cancelled stays so: begin another growth of the same documents.")
-    count = locked.branches.filter(state=PersonaBranch.State.FAILED).update(
-        state=PersonaBranch.State.PENDING, attempts=0, error="", not_before=None, updated=timezone.now()
-    )
+    count = growth.pieces.retry()
     if count:
-        _run_again(locked)
-        note(locked, user, f"asked for {count} failed steps of growing personas again")
-    growth.refresh_from_db()
+        change_state(growth, to=State.RUNNING, among=[State.RUNNING, State.DONE, State.FAILED])
+    if growth.state == State.CANCELLED:
+        raise Refused("What was cancelled stays so: begin another growth of the same documents.")
+    if count:
+        note(growth, user, f"asked for {count} failed steps of growing personas again")
     return count
 
 
-def _run_again(growth: PersonaGrowth) -> None:
-    PersonaGrowth.objects.filter(pk=growth.pk).update(state=State.RUNNING, reason="", finished=None)
-
-
-def fail_growth(*, growth: PersonaGrowth, reason: str) -> None:
-    """Something only a person can mend, such as a refused key."""
-    if PersonaGrowth.objects.filter(pk=growth.pk, state=State.RUNNING).exists():
-        end(growth, State.FAILED, reason)
-
-
-def finish_growth(*, growth: PersonaGrowth) -> None:
+def finish_growth(growth: PersonaGrowth) -> bool:
     """Close it if every branch has ended. One that made nobody has failed."""
-    if growth.branches.filter(state__in=OPEN).exists():
-        return
+    if growth.pieces.open().exists():
+        return False
     growth.refresh_from_db()
-    if growth.state != State.RUNNING:
-        return
-    if growth.personas or not growth.branches.filter(state=PersonaBranch.State.FAILED).exists():
-        end(growth, State.DONE)
-        return
     errors = growth.branches.filter(state=PersonaBranch.State.FAILED).order_by("-updated")
     last = errors.values_list("error", flat=True).first()
-    end(growth, State.FAILED, f"No personas could be made. The last error: {last}")
-
-
-def end(growth: PersonaGrowth, state: str, reason: str = "") -> None:
-    PersonaGrowth.objects.filter(pk=growth.pk).update(state=state, reason=reason, finished=timezone.now())
-    growth.refresh_from_db()
-
-
-def has_work(*, growth_id: int) -> bool:
-    """Whether a branch can be claimed now; closes the growth when all of them have ended."""
-    growth = PersonaGrowth.objects.get(pk=growth_id)
-    if PersonaBranch.objects.waiting().filter(growth=growth).exists():
-        return not pullers.rests(growth)
-    finish_growth(growth=growth)
-    return False
+    if growth.personas or last is None:
+        return change_state(growth, to=State.DONE, among=[State.RUNNING], end=True)
+    reason = f"No personas could be made. The last error: {last}"
+    return change_state(growth, to=State.FAILED, among=[State.RUNNING], reason=reason, end=True)

@@ -17,32 +17,16 @@ from generation.secrets import Undecryptable
 from generation.services.improving import improvements
 from generation.services.improving.claims import claim_items
 from generation.services.improving.landing import land_proposals
-from generation.services.work import pullers
-from generation.services.work.desk import Landed, RowDesk, carry_out
+from generation.services.work.desk import Landed, RowDesk
+from generation.services.work.pulling import Kind
 
 SLICE = 20.0
 """Seconds after which a worker finishes what is in flight, so that other work of its queue has its turn."""
 
 
-def has_work(*, improvement_id: int) -> bool:
-    """Whether an item can be claimed now; closes the improvement when all of them have ended."""
-    improvement = Improvement.objects.get(pk=improvement_id)
-    if ImprovementItem.objects.waiting().filter(improvement=improvement).exists():
-        return not pullers.rests(improvement)
-    improvements.finish_improvement(improvement=improvement)
-    return False
-
-
-def pull(*, improvement_id: int) -> None:
-    """Claim conversations and have them improved until there is nothing to claim or the improvement has ended."""
-    row = Improvement.objects.filter(pk=improvement_id, state=Improvement.State.RUNNING).first()
-    if row is not None and has_work(improvement_id=improvement_id):
-        carry_out(_pull(row), row, lambda reason: improvements.fail_improvement(improvement=row, reason=reason))
-
-
 async def _pull(row: Improvement) -> None:
     wanted, casts = Mending.model_validate(row.spec), Casts.model_validate(row.frozen)
-    desk = ImprovementDesk(row, wanted, casts)
+    desk = ImprovementDesk(row, casts)
     try:
         async with AsyncExitStack() as stack:
             workshop = Workshop(wanted, casts, stack, desk.puller.hear, desk.meter)
@@ -63,10 +47,8 @@ def _producer(workshop: Workshop, wanted: Mending) -> Produce[Commission, Made]:
 
 
 class ImprovementDesk(RowDesk[Commission, Made]):
-    pieces = ImprovementItem
-
-    def __init__(self, improvement: Improvement, wanted: Mending, casts: Casts) -> None:
-        super().__init__(improvement, wanted.concurrency)
+    def __init__(self, improvement: Improvement, casts: Casts) -> None:
+        super().__init__(improvement)
         self.improvement = improvement
         self._casts = casts
 
@@ -81,11 +63,8 @@ class ImprovementDesk(RowDesk[Commission, Made]):
         if not _is_nobodys_fault(outcome):
             super().note(outcome)
 
-    def fail(self, reason: str) -> None:
-        improvements.fail_improvement(improvement=self.improvement, reason=reason)
-
     def finish(self) -> None:
-        improvements.finish_improvement(improvement=self.improvement)
+        improvements.finish_improvement(self.improvement)
 
 
 def _is_nobodys_fault(outcome: Outcome) -> bool:
@@ -117,3 +96,6 @@ def _sketch(persona: Persona | None, told: str) -> PersonaSketch | None:
     if persona and persona.current:
         return PersonaSketch(persona.name, persona.current.in_words)
     return PersonaSketch("", told) if told else None
+
+
+IMPROVEMENTS = Kind(Improvement, _pull, improvements.finish_improvement)

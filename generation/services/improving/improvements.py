@@ -19,9 +19,9 @@ from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
 from generation.services.improving.casting import cast_batches
 from generation.services.work import pullers
+from generation.services.work.orders import change_state
 
 State = ImprovementItem.State
-OPEN = [State.PENDING, State.RUNNING]
 MOST = 10_000
 """Conversations in one improvement: somebody is to read every proposal."""
 
@@ -86,32 +86,21 @@ def note(improvement: Improvement, user: User | None, text: str) -> None:
     record_activity(project=improvement.project, actor=user, text=text, path=f"improvements/{improvement.pk}/")
 
 
-def _change_state(improvement: Improvement, *, to: str, among: Sequence[str], reason: str = "", end: bool) -> bool:
-    """Move it on if it still stands in one of `among`. False: somebody else moved it first."""
-    finished = timezone.now() if end else None
-    rows = Improvement.objects.filter(pk=improvement.pk, state__in=among)
-    changed = rows.update(state=to, reason=reason, finished=finished)
-    improvement.refresh_from_db()
-    return changed == 1
-
-
 @transaction.atomic
 def cancel_improvement(*, improvement: Improvement, user: User) -> None:
     """What is in flight is dropped; proposals stay, to be accepted or declined."""
     # Items before their improvement, as a landing locks them.
-    improvement.items.filter(state__in=OPEN).update(state=State.CANCELLED, lease_token=None, lease_until=None)
+    improvement.pieces.cancel()
     among = [Improvement.State.RUNNING, Improvement.State.FAILED]
-    if _change_state(
-        improvement, to=Improvement.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True
-    ):
+    if change_state(improvement, to=Improvement.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True):
         note(improvement, user, "cancelled an improvement")
 
 
 def resume_improvement(*, improvement: Improvement, user: User) -> None:
     """Carry on after a failure that somebody has mended."""
-    if not improvement.items.filter(state__in=OPEN).exists():
+    if not improvement.pieces.open().exists():
         raise Refused("Nothing is left to do: “Retry failed” tries what failed again.")
-    if _change_state(improvement, to=Improvement.State.RUNNING, among=[Improvement.State.FAILED], end=False):
+    if change_state(improvement, to=Improvement.State.RUNNING, among=[Improvement.State.FAILED]):
         pullers.wake(improvement)
         note(improvement, user, "resumed an improvement")
 
@@ -119,9 +108,7 @@ def resume_improvement(*, improvement: Improvement, user: User) -> None:
 @transaction.atomic
 def retry_failed(*, improvement: Improvement, user: User) -> int:
     """Open what failed again. Returns how many there were."""
-    count = improvement.items.filter(state=State.FAILED).update(
-        state=State.PENDING, attempts=0, error="", not_before=None
-    )
+    count = improvement.pieces.retry()
     if count:
         living = Improvement.objects.filter(pk=improvement.pk).exclude(state=Improvement.State.CANCELLED)
         if not living.update(failed=F("failed") - count, state=Improvement.State.RUNNING, reason="", finished=None):
@@ -131,13 +118,8 @@ def retry_failed(*, improvement: Improvement, user: User) -> int:
     return count
 
 
-def fail_improvement(*, improvement: Improvement, reason: str) -> None:
-    """Something only a person can mend, such as a refused key."""
-    _change_state(improvement, to=Improvement.State.FAILED, among=[Improvement.State.RUNNING], reason=reason, end=True)
-
-
-def finish_improvement(*, improvement: Improvement) -> bool:
+def finish_improvement(improvement: Improvement) -> bool:
     """Close it if every conversation has its proposal or its failure."""
-    if improvement.items.filter(state__in=OPEN).exists():
+    if improvement.pieces.open().exists():
         return False
-    return _change_state(improvement, to=Improvement.State.DONE, among=[Improvement.State.RUNNING], end=True)
+    return change_state(improvement, to=Improvement.State.DONE, among=[Improvement.State.RUNNING], end=True)

@@ -24,11 +24,10 @@ SLICE = 60
 
 
 class RunDesk(RowDesk[Brief, Made]):
-    pieces = Slot
     counters = ("state", "spec", "prompt_tokens", "completion_tokens", "cost", "slots_done", "slots_failed")
 
     def __init__(self, run: Run, frozen: Frozen) -> None:
-        super().__init__(run, run.spec["concurrency"])
+        super().__init__(run)
         self.run = run
         self.frozen = frozen
         self.on_share: Callable[[int], None] = lambda share: None
@@ -58,11 +57,8 @@ class RunDesk(RowDesk[Brief, Made]):
         super().count(error)
         self._rules.note(failed=error is not None)
 
-    def fail(self, reason: str) -> None:
-        runs.fail_run(run=self.run, reason=reason)
-
     def finish(self) -> None:
-        runs.finish_run(run=self.run)
+        runs.finish_run(self.run)
 
     def stop_if_due(self) -> None:
         reason = stopping.budget_reached(self._budget, self._spent) or self._failures.reason(self._outcomes)

@@ -19,8 +19,8 @@ from generation.services.running import document_casting, persona_pool
 from generation.services.running.estimating import estimate_frozen, slots_of
 from generation.services.running.freezing import freeze
 from generation.services.work import pullers
+from generation.services.work.orders import change_state
 
-OPEN = [Slot.State.PENDING, Slot.State.RUNNING]
 UNFINISHED = [Run.State.RUNNING, Run.State.PAUSED, Run.State.STOPPED]
 
 
@@ -149,28 +149,20 @@ def note(run: Run, user: User | None, text: str) -> None:
     )
 
 
-def _change_state(run: Run, *, to: str, among: Sequence[str], reason: str = "", end: bool = False) -> bool:
-    """Move the run on if it still stands in one of `among`. False: somebody else moved it first."""
-    finished = timezone.now() if end else None
-    changed = Run.objects.filter(pk=run.pk, state__in=among).update(state=to, reason=reason, finished=finished)
-    run.refresh_from_db()
-    return changed == 1
-
-
 def pause_run(*, run: Run, user: User) -> None:
     """No new conversation starts; those in flight are finished."""
-    if _change_state(run, to=Run.State.PAUSED, among=[Run.State.RUNNING]):
+    if change_state(run, to=Run.State.PAUSED, among=[Run.State.RUNNING]):
         note(run, user, f"paused the run “{run.name}”")
 
 
 def resume_run(*, run: Run, user: User) -> None:
     """Carry on after a pause, a stop or a failure that has been mended."""
-    if finish_run(run=run):
+    if finish_run(run):
         return
     if run.slots_open == 0:
         raise Refused("Nothing is left to do in this run; “Retry failed” tries its failed conversations again.")
     among = [Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
-    if _change_state(run, to=Run.State.RUNNING, among=among):
+    if change_state(run, to=Run.State.RUNNING, among=among):
         pullers.wake(run)
         note(run, user, f"resumed the run “{run.name}”")
 
@@ -180,17 +172,15 @@ def cancel_run(*, run: Run, user: User) -> None:
     """Stop for good: what is in flight is dropped, what has landed stays."""
     among = [Run.State.RUNNING, Run.State.PAUSED, Run.State.STOPPED, Run.State.FAILED]
     # Slots before the run, as a landing locks them: the other way round the two would wait for each other.
-    run.slots.filter(state__in=OPEN).update(state=Slot.State.CANCELLED, lease_token=None, lease_until=None)
-    if _change_state(run, to=Run.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True):
+    run.pieces.cancel()
+    if change_state(run, to=Run.State.CANCELLED, among=among, reason=f"Cancelled by {user}.", end=True):
         note(run, user, f"cancelled the run “{run.name}”")
 
 
 @transaction.atomic
 def retry_failed(*, run: Run, user: User) -> int:
     """Open the failed slots again. Returns how many there were."""
-    count = run.slots.filter(state=Slot.State.FAILED).update(
-        state=Slot.State.PENDING, attempts=0, error="", error_kind="", not_before=None
-    )
+    count = run.pieces.retry(error_kind="")
     if count:
         living = Run.objects.filter(pk=run.pk).exclude(state=Run.State.CANCELLED)
         if not living.update(slots_failed=F("slots_failed") - count, state=Run.State.RUNNING, reason="", finished=None):
@@ -210,15 +200,10 @@ def change_budget(*, run: Run, user: User, budget: Budget) -> None:
 
 def stop_run(*, run: Run, reason: str) -> None:
     """A stopping rule was met: no new conversation starts, and the page says why."""
-    _change_state(run, to=Run.State.STOPPED, among=[Run.State.RUNNING], reason=reason, end=True)
+    change_state(run, to=Run.State.STOPPED, among=[Run.State.RUNNING], reason=reason, end=True)
 
 
-def fail_run(*, run: Run, reason: str) -> None:
-    """Something only a person can mend, such as a refused key."""
-    _change_state(run, to=Run.State.FAILED, among=[Run.State.RUNNING], reason=reason, end=True)
-
-
-def finish_run(*, run: Run) -> bool:
+def finish_run(run: Run) -> bool:
     """Close the run if every slot has ended. A run that made nothing has failed, whatever else it did."""
     run.refresh_from_db()
     if run.state not in UNFINISHED or run.slots_open > 0:
@@ -226,5 +211,5 @@ def finish_run(*, run: Run) -> bool:
     if run.slots_done == 0:
         last = run.slots.filter(state=Slot.State.FAILED).order_by("-updated").values_list("error", flat=True).first()
         reason = f"No conversation could be made. The last error: {last}"
-        return _change_state(run, to=Run.State.FAILED, among=[run.state], reason=reason, end=True)
-    return _change_state(run, to=Run.State.DONE, among=[run.state], end=True)
+        return change_state(run, to=Run.State.FAILED, among=[run.state], reason=reason, end=True)
+    return change_state(run, to=Run.State.DONE, among=[run.state], end=True)

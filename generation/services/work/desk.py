@@ -5,29 +5,24 @@ The rows are reached through one database thread, so that the event loop never w
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ObjectDoesNotExist
 from django.db import InterfaceError, OperationalError, connections, transaction
-from redis import RedisError
 
 from generation.adapters.metering import Meter, Metered, lines
-from generation.adapters.threads import closing
 from generation.engine import stopping
-from generation.engine.errors import FatalError, OutOfCalls, TransientError
 from generation.engine.protocols import Failed, Job, Landing, Orders, Product, Work
 from generation.models import Call
 from generation.models.work import LEASE, Costed, Leased, LeasedQuerySet, Piece
-from generation.secrets import Undecryptable
-from generation.services.work import pullers
+from generation.services.work import orders, pullers
 from generation.services.work.charging import charge
 
 log = logging.getLogger(__name__)
@@ -62,19 +57,15 @@ def still_held(
 class RowDesk(ABC, Generic[Work, Product]):
     """A `generation.engine.protocols.Desk` for one order of work, such as a run, and one worker process."""
 
-    pieces: type[Leased]
-    """The table whose rows are the jobs."""
     counters: Sequence[str] = ("state",)
     """What is read of the order before each look at it."""
     what = "conversations"
     """In words, what fails."""
 
-    def __init__(self, order: Costed, concurrency: int) -> None:
-        """`concurrency`: so many jobs may be in flight, of all workers together."""
+    def __init__(self, order: Costed) -> None:
         self._order = order
         self.meter = Meter()
         """What is asked of embedding models, for whichever jobs."""
-        self._concurrency = concurrency
         self.puller = pullers.Puller(order)
         self.share = 1
         """Of the concurrency, what falls to this worker."""
@@ -94,10 +85,6 @@ class RowDesk(ABC, Generic[Work, Product]):
         """Commit outcomes of claims that still hold, all or none, and charge for them and for what was `embedded`."""
 
     @abstractmethod
-    def fail(self, reason: str) -> None:
-        """End the order: something only a person can mend."""
-
-    @abstractmethod
     def finish(self) -> None:
         """Close the order if all of its pieces have ended."""
 
@@ -109,7 +96,7 @@ class RowDesk(ABC, Generic[Work, Product]):
         """Too many failures end the order."""
         if reason := self._failures.reason(self._outcomes):
             self._outcomes.clear()  # whoever resumes it at once starts the count anew
-            self.fail(reason)
+            orders.fail(self._order, reason)
 
     def in_flight(self, share: int) -> int:
         """How many of its `share` this worker may have in flight now."""
@@ -158,7 +145,7 @@ class RowDesk(ABC, Generic[Work, Product]):
         for landing in landings:
             self.note(landing.outcome)
         if landed.fatal:
-            self.fail(landed.fatal)
+            orders.fail(self._order, landed.fatal)
         if landed.made or landed.failed:
             self.finish()
 
@@ -181,7 +168,7 @@ class RowDesk(ABC, Generic[Work, Product]):
             pullers.rest(self._order, *max(waits))
 
     def _release(self, jobs: Sequence[Job[Work]]) -> None:
-        LeasedQuerySet(self.pieces).release([(job.key, job.token) for job in jobs])
+        self._order.pieces.release([(job.key, job.token) for job in jobs])
         self._forget(jobs)
 
     def _leave(self) -> None:
@@ -205,7 +192,7 @@ class RowDesk(ABC, Generic[Work, Product]):
             self._order.refresh_from_db(fields=list(self.counters))
         except ObjectDoesNotExist:  # deleted with its project
             return Orders("abort", 0)
-        self.share = self.puller.share(self._concurrency)
+        self.share = self.puller.share(self._order.concurrency)
         self.stop_if_due()
         if self._order.is_ended or pullers.is_closing():
             return Orders("abort", 0)
@@ -217,23 +204,4 @@ class RowDesk(ABC, Generic[Work, Product]):
         now = time.monotonic()
         if now - self._renewed > RENEW_EVERY:
             self._renewed = now
-            LeasedQuerySet(self.pieces).renew(self._held.items())
-
-
-def carry_out(work: Coroutine[Any, Any, None], order: Costed, fail: Callable[[str], None]) -> None:
-    """Work on an order until it ends. What only a person can mend is handed to `fail`; what passes comes back by itself
-    with the next tick, databases that do not answer as errors."""
-    try:
-        asyncio.run(closing(work))
-    except OutOfCalls as error:
-        pullers.rest(order, error.retry_after, str(error))
-    except (Undecryptable, FatalError) as error:
-        fail(str(error))
-    except TransientError as error:
-        pullers.tell(order, str(error))
-    except (OperationalError, InterfaceError, RedisError):
-        raise
-    except Exception as error:
-        name = order._meta.verbose_name
-        log.exception("The %s %s could not be worked on.", name, order.pk)
-        fail(f"The work on this {name} broke off ({type(error).__name__}: {error}).")
+            self._order.pieces.renew(self._held.items())

@@ -11,28 +11,12 @@ from generation.engine.protocols import Brief, Job, Made, Outcome, Produce
 from generation.engine.recipe import Recipe
 from generation.engine.runner import Runner
 from generation.frozen import Frozen
-from generation.models import Run, Slot
+from generation.models import Run
 from generation.services.running import runs
 from generation.services.running.desk import RunDesk
 from generation.services.running.openings import RunOpenings
 from generation.services.work import pullers
-from generation.services.work.desk import carry_out
-
-
-def has_work(*, run_id: int) -> bool:
-    """Whether a slot of the run can be claimed now; closes the run when all of them have ended."""
-    run = Run.objects.get(pk=run_id)
-    if Slot.objects.waiting().filter(run=run).exists():
-        return not pullers.rests(run)
-    runs.finish_run(run=run)
-    return False
-
-
-def pull(*, run_id: int) -> None:
-    """Claim slots and make their conversations until there is nothing to claim or the run no longer runs."""
-    run = Run.objects.select_related("project").filter(pk=run_id, state=Run.State.RUNNING).first()
-    if run is not None and has_work(run_id=run_id):
-        carry_out(_pull(run), run, lambda reason: runs.fail_run(run=run, reason=reason))
+from generation.services.work.pulling import Kind
 
 
 async def _pull(run: Run) -> None:
@@ -60,3 +44,6 @@ def _producer(press: Press) -> Produce[Brief, Made]:
         return await press.maker.make(job.work)
 
     return produce
+
+
+RUNS = Kind(Run, _pull, runs.finish_run)

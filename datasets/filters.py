@@ -103,6 +103,10 @@ class ConversationFilter(BaseModel):
         """How many of `rows` match, or COUNTED + 1 where it is more: for a page, at a bounded cost."""
         return text_search.count(self._facets(rows), self.q, limit=COUNTED + 1)
 
+    def first_id(self, rows: ConversationQuerySet) -> int | None:
+        """The match at the top of a list of the newest first."""
+        return self.apply(rows).order_by("-pk").values_list("pk", flat=True).first()
+
     def next_id(self, rows: ConversationQuerySet, pk: int) -> int | None:
         """The match below conversation `pk` in a list of the newest first."""
         return self.apply(rows).filter(pk__lt=pk).order_by("-pk").values_list("pk", flat=True).first()

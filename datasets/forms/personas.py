@@ -42,7 +42,7 @@ class PersonaForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 5}),
         help_text="Who this person is, what they know and what they want. A few sentences.",
     )
-    features = FeaturesField(required=False, label="Traits", help_text="One a line, as name: value. Optional.")
+    features = FeaturesField(required=False, label="Traits", help_text="One a line, as name: value.")
     system_prompt = forms.CharField(
         required=False,
         max_length=LONGEST_PROMPT,
@@ -115,10 +115,14 @@ class PersonaImportForm(forms.Form):
 class PromptForm(forms.Form):
     name = forms.CharField(max_length=100)
     role = forms.ChoiceField(choices=PromptRole.choices)
-    text = forms.CharField(max_length=50_000, widget=forms.Textarea(attrs={"rows": 16, "class": "mono"}))
+    text = forms.CharField(
+        max_length=50_000,
+        widget=forms.Textarea(attrs={"rows": 16, "class": "mono"}),
+        help_text="As you would brief a person. What a run retrieves is added to it: there are no placeholders to fill.",
+    )
     note = forms.CharField(
         max_length=200,
         required=False,
         label="What changed",
-        help_text="A few words for the list of versions. Optional.",
+        help_text="A few words for the list of versions.",
     )

@@ -10,6 +10,7 @@ ONE = ALL + "<int:conversation>/"
 
 urlpatterns: list[URLPattern] = [
     path(ALL, conversations.conversation_list, name="conversation-list"),
+    path(ALL + "review/", reviews.review_start, name="review-start"),
     path(ALL + "undo/", reviews.conversation_undo, name="conversation-undo"),
     path(ALL + "bulk/", verbs(get=bulk.bulk_new, post=bulk.bulk_start), name="bulk-new"),
     path(ALL + "bulk/<int:action>/", bulk.bulk_detail, name="bulk-detail"),

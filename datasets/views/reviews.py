@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_GET, require_POST
 from django_htmx.http import push_url
 
 from datasets.access import project_view
@@ -23,6 +23,19 @@ from datasets.services.errors import Refused
 from .conversations import panels, show_conversation
 
 UNREADABLE = "That is no decision: use the buttons below the conversation."
+
+
+@require_GET
+@project_view(Role.ANNOTATOR)
+def review_start(request: HtmxHttpRequest, project: Project) -> HttpResponse:
+    """The first conversation of the filter that waits for a verdict; the list, where none does."""
+    asked = asked_filter(request)
+    waiting = asked.model_copy(update={"status": Status.GENERATED})
+    first = waiting.first_id(project.conversations.all())
+    if first is not None:
+        return redirect(address_of(project, first, waiting))
+    messages.info(request, "Nothing of this waits for a verdict." if asked.query else "Nothing waits for a verdict.")
+    return redirect(list_address(project, asked))
 
 
 @require_POST
@@ -57,6 +70,11 @@ def conversation_undo(request: HtmxHttpRequest, project: Project) -> HttpRespons
         messages.warning(request, str(refusal))
         return back_to(request, project, request.POST.get("conversation", ""), wanted)
     return go_to(request, project, asked_conversation(project, row.pk), wanted, restored=True)
+
+
+def list_address(project: Project, filter: ConversationFilter) -> str:
+    address = reverse("datasets:conversation-list", args=[project.slug])
+    return f"{address}?{filter.query}" if filter.query else address
 
 
 def address_of(project: Project, pk: int, filter: ConversationFilter) -> str:

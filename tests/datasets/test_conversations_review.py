@@ -12,12 +12,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from datasets.models import BulkAction, Conversation, Labelling, Origin, Project, Review, User
+from datasets.models import BulkAction, Conversation, Labelling, Origin, Project, Review, Role, User
 from datasets.services import bulk, reviews
 from datasets.services.conversations import add_version
 from datasets.services.errors import Refused
 from datasets.tasks import carry_on_bulk
-from tests.factories import make_conversation, make_dialog, make_project
+from tests.factories import add_member, make_batch, make_conversation, make_dialog, make_project, make_user
 
 pytestmark = pytest.mark.django_db
 Clients = Callable[[User], Client]
@@ -339,3 +339,38 @@ def test_a_project_is_deleted_with_its_conversations_and_all_that_was_decided(
     project.delete()
     assert not Conversation.objects.exists()
     assert not Review.objects.exists()
+
+
+# -- where to begin ------------------------------------------------------------------------------------------------------
+
+
+def test_review_begins_at_the_newest_that_waits_and_stays_in_the_filter(
+    project: Project, rows: list[Conversation], reviewer: Client
+) -> None:
+    decide(reviewer, rows[3], "approved")
+    later = make_conversation(project, "Later?", "Yes.", batch=make_batch(project))
+    answer = reviewer.get(url(project, "review-start"), {"batch": rows[0].batch_id, "status": "approved"})
+    here = url(project, "conversation-detail", rows[2].pk)
+    assert answer["Location"] == f"{here}?status=generated&batch={rows[0].batch_id}"
+    answer = reviewer.get(url(project, "review-start"))
+    assert answer["Location"] == url(project, "conversation-detail", later.pk) + "?status=generated"
+
+
+def test_review_of_what_is_decided_leads_to_the_list_and_says_so(
+    project: Project, rows: list[Conversation], reviewer: Client
+) -> None:
+    for row in rows:
+        decide(reviewer, row, "approved")
+    answer = reviewer.get(url(project, "review-start"), follow=True)
+    assert answer.redirect_chain == [(url(project, "conversation-list"), 302)]
+    assert "Nothing waits for a verdict." in answer.content.decode()
+
+
+def test_review_begins_for_reviewers_alone(
+    project: Project, rows: list[Conversation], stranger: User, client_of: Clients
+) -> None:
+    viewer = make_user("vera")
+    add_member(project, viewer, Role.VIEWER)
+    assert client_of(viewer).get(url(project, "review-start")).status_code == 403
+    assert client_of(stranger).get(url(project, "review-start")).status_code == 404
+    assert url(project, "review-start") not in client_of(viewer).get(url(project, "conversation-list")).content.decode()

@@ -15,6 +15,7 @@ from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.engine.recipe import Recipe as RecipeSpec
+from generation.forms.estimates import unfinished
 from generation.forms.recipes import PersonaSearchForm, RecipeForm, first_choices, initial_from
 from generation.models import Trial
 from generation.services import trials
@@ -29,7 +30,7 @@ from generation.tasks import call_for_workers, run_trial
 def show(request: HtmxHttpRequest, project: Project) -> HttpResponse:
     """The form with first choices, or after a recipe (`?recipe=`), a run (`?run=`) or a preview (`?trial=`).
 
-    With `?persona_q=` or `?persona_document=` the personas that match take part, instead of everybody.
+    With `?corpus=` it is about that one, instead of the newest. With `?persona_q=` or `?persona_document=` the personas that match take part, instead of everybody.
     """
     return form_page(request, project, RecipeForm(project=project, initial=_initial(request, project)))
 
@@ -98,7 +99,7 @@ def _picker(request: HtmxHttpRequest, project: Project, form: RecipeForm) -> per
 
 
 def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
-    asked = {name: pk for name in ("recipe", "run", "trial") if (pk := request.GET.get(name, "")).isdecimal()}
+    asked = {name: pk for name in ("recipe", "run", "trial", "corpus") if (pk := request.GET.get(name, "")).isdecimal()}
     if "recipe" in asked:
         spec = get_object_or_404(project.recipes, pk=asked["recipe"]).spec
     elif "run" in asked:
@@ -107,13 +108,14 @@ def _initial(request: HtmxHttpRequest, project: Project) -> dict[str, object]:
         spec = get_object_or_404(project.trials, pk=asked["trial"], kind=Trial.Kind.PREVIEW).request["recipe"]
     else:
         searched = request.GET.keys() & PersonaSearchForm.base_fields.keys()
-        return first_choices(project, PersonaSearchForm(request.GET).group() if searched else None)
+        corpus = get_object_or_404(project.corpora, pk=asked["corpus"]) if "corpus" in asked else None
+        return first_choices(project, PersonaSearchForm(request.GET).group() if searched else None, corpus)
     return initial_from(RecipeSpec.model_validate(spec))
 
 
 def _estimate(project: Project, form: RecipeForm) -> dict[str, object]:
     if not form.is_valid():
-        return {"refusal": next(iter(form.misfits), "Complete the form for an estimate.")}
+        return {"refusal": next(iter(form.misfits), unfinished(form))}
     try:
         reckoned = estimating.estimate_recipe(project=project, spec=form.recipe())
     except Refused as refusal:

@@ -9,7 +9,7 @@ from django import forms
 from django.db.models import QuerySet
 from pydantic import ValidationError
 
-from datasets.models import Project, PromptRole
+from datasets.models import Corpus, Project, PromptRole
 from generation.engine.recipe import PersonaGroup, Recipe
 from generation.models.endpoints import OFFLINE
 
@@ -73,6 +73,9 @@ class RecipeForm(WhatFields, PeopleFields, WhoFields, ManyFields, GoodFields, Mo
         base = (
             self.what(said) | self.people(said) | self.who(said) | self.many(said) | self.good(said) | self.added(said)
         )
+        if "retriever" in base["retrieval"] and _says_a_retriever(said["more"]):
+            self._show(("retrieval",), "", "What is retrieved from is chosen above as well: say it in one place.")
+            return None
         try:
             recipe = Recipe.model_validate(merged(base, said["more"]))
         except ValidationError as error:
@@ -94,9 +97,16 @@ class RecipeForm(WhatFields, PeopleFields, WhoFields, ManyFields, GoodFields, Mo
             self.add_error(named[-1] if named else None, trouble)
 
 
-def first_choices(project: Project, personas: PersonaGroup | None = None) -> dict[str, Any]:
-    """What a first run needs no change of: whatever came last to the project, and everybody in it, or those `personas`."""
-    chosen: dict[str, Any] = {"corpus": _newest(project.corpora.all())}
+def _says_a_retriever(more: dict[str, Any]) -> bool:
+    retrieval = more.get("retrieval")
+    return isinstance(retrieval, dict) and "retriever" in retrieval
+
+
+def first_choices(
+    project: Project, personas: PersonaGroup | None = None, corpus: Corpus | None = None
+) -> dict[str, Any]:
+    """What a first run needs no change of: whatever came last to the project, and everybody in it, or what is named."""
+    chosen: dict[str, Any] = {"corpus": corpus.pk if corpus else _newest(project.corpora.all())}
     for role in (PromptRole.RESPONDENT, PromptRole.CORRESPONDENT):
         chosen[f"{role}_prompt"] = _newest(project.prompts.filter(archived=False, role=role))
     speakers = project.endpoints.exclude(chat_model="")

@@ -9,7 +9,9 @@ from django import forms
 from datasets.models import Project
 from generation import extensions
 from generation.engine.judging import MODEL_CRITERIA, VECTOR_CRITERIA, Grades, Judging
-from generation.engine.recipe import CustomRetriever, FromCorpus, Recipe
+from generation.engine.recipe import Recipe
+
+from .retrieving import RetrieverFields, initial_retriever
 
 BUILT_IN = (*MODEL_CRITERIA, *VECTOR_CRITERIA)
 USUAL = Judging()
@@ -22,7 +24,7 @@ def is_judged(said: dict[str, Any]) -> bool:
     return bool(said["judge"] or said["product"] == "pairs")
 
 
-class GoodFields(forms.Form):
+class GoodFields(RetrieverFields):
     retrieval_when = forms.ChoiceField(
         choices=[
             ("answer", "Before every answer"),
@@ -33,7 +35,6 @@ class GoodFields(forms.Form):
         label="Retrieve",
     )
     retrieval_depth = forms.IntegerField(min_value=1, max_value=50, initial=4, label="Passages retrieved")
-    retriever = forms.ChoiceField(required=False, label="Retrieve from")
     retrieval_with_context = forms.BooleanField(
         required=False,
         initial=True,
@@ -82,8 +83,7 @@ class GoodFields(forms.Form):
         self.fields["criteria"].queryset = project.criteria.usable()
         self.fields["embedding_endpoint"].queryset = project.endpoints.exclude(preset="offline")
         self.fields["evaluators"].choices = [(name, name) for name in extensions.names("evaluators")]
-        added = [(f"custom:{name}", name) for name in extensions.names("retrievers")]
-        self.fields["retriever"].choices = [("", "The corpus"), *added]
+        self.set_up_retrievers(project)
         for name in BUILT_IN:
             self.fields[f"weight_{name}"] = forms.FloatField(
                 min_value=0,
@@ -121,7 +121,7 @@ class GoodFields(forms.Form):
 
     def good(self, said: dict[str, Any]) -> dict[str, Any]:
         """The part of the recipe that these fields say."""
-        retriever = said["retriever"]
+        retriever = self.retriever_said(said)
         retrieval = {
             "when": said["retrieval_when"] if said["corpus"] or retriever else "never",
             "depth": said["retrieval_depth"],
@@ -130,7 +130,7 @@ class GoodFields(forms.Form):
             "template": said["retrieval_template"],
         }
         if retriever:
-            retrieval["retriever"] = {"kind": "custom", "name": retriever.removeprefix("custom:")}
+            retrieval["retriever"] = retriever
         improving = {
             "attempts": said["improve_attempts"] or 2,
             "below": 0.72 if said["improve_below"] is None else said["improve_below"],
@@ -163,24 +163,13 @@ def initial_good(recipe: Recipe) -> dict[str, Any]:
         "retrieval_with_context": retrieval.with_context,
         "retrieval_cached": retrieval.cached,
         "retrieval_template": retrieval.template,
-        "retriever": _retriever(recipe),
         "judge": recipe.judge is not None,
         "improve": improve is not None,
     }
     if improve:
         initial |= {"improve_attempts": improve.attempts, "improve_below": improve.below}
+    initial |= initial_retriever(retrieval.retriever) or {"retriever": ""}
     return initial | (_initial_judging(recipe.judge) if recipe.judge else {})
-
-
-def _retriever(recipe: Recipe) -> str:
-    match recipe.retrieval.retriever:
-        case CustomRetriever(name=name, options={}):
-            return f"custom:{name}"
-    return ""
-
-
-def has_retriever_field(recipe: Recipe) -> bool:
-    return bool(_retriever(recipe)) or recipe.retrieval.retriever == FromCorpus()
 
 
 def _initial_judging(judging: Judging) -> dict[str, Any]:

@@ -36,9 +36,7 @@ class ManyFields(forms.Form):
     stop_covered = forms.IntegerField(
         min_value=1, max_value=100, required=False, label="Passages asked about", help_text="Share of the corpus."
     )
-    stop_visits = forms.IntegerField(
-        min_value=1, max_value=1000, initial=1, required=False, label="Each at least", help_text="Times."
-    )
+    stop_visits = forms.IntegerField(min_value=1, max_value=1000, initial=1, required=False, label="Each at least")
     stop_personas = forms.IntegerField(
         min_value=1, max_value=100_000, required=False, label="Different personas", help_text="So many have spoken."
     )
@@ -116,8 +114,8 @@ def _has_field(rule: rules.Rule, initial: dict[str, Any]) -> bool:
             return "stop_personas" not in initial
         case rules.ErrorRate(window=50, least=10):
             return "stop_errors" not in initial and round(rule.rate * 100) == rule.rate * 100
-        case rules.Custom(options={}):
-            return rule.name in extensions.names("stopping")
+        case rules.Custom():
+            return not rule.options and rule.name in extensions.names("stopping")
     return False
 
 

@@ -11,8 +11,8 @@ from generation import extensions
 from generation.engine.recipe import Extension, Recipe
 from generation.yamls import NotRead, parse
 
-from .good import has_retriever_field
 from .many import rules_without_field
+from .retrieving import initial_retriever
 
 ADDED: tuple[extensions.Kind, ...] = ("hooks", "sinks")
 
@@ -74,7 +74,7 @@ def initial_more(recipe: Recipe) -> dict[str, Any]:
         initial[kind] = [one.name for one in chosen if not one.options]
         if rest := [one.model_dump(mode="json") for one in chosen if one.options]:
             more[kind] = rest
-    if not has_retriever_field(recipe):
+    if initial_retriever(recipe.retrieval.retriever) is None:
         more["retrieval"] = {"retriever": whole["retrieval"]["retriever"]}
     if left := rules_without_field(recipe):
         more["stopping"] = [rule.model_dump(mode="json", exclude_defaults=True) for rule in left]

@@ -79,8 +79,11 @@ class PeopleFields(forms.Form):
         field.choices = list(field.usable.by_hand().order_by("name").values_list("pk", "name")[: LISTED + 1])
 
     @property
-    def has_grown_personas(self) -> bool:
-        return self.project.personas.usable().exclude(document=None).exists()
+    def grown_help(self) -> str:
+        """Empty where there are none that could take part."""
+        number = self.project.personas.usable().exclude(document=None).count()
+        who = f"{number:,} of them take" if number > 1 else "One of them takes"
+        return f"{who} part. The others ask about documents that have none." if number else ""
 
     @property
     def chosen_personas(self) -> list[int]:

@@ -83,6 +83,8 @@ class RowFields(forms.Form):
             if name and said.get(f"row_kind_{number}") == "choice" and len(_words(about)) < 2:
                 self.add_error(f"row_about_{number}", "Say which words, with commas between them: two or more.")
             names |= {name} - {""}
+        if not names and said.get("row_schema") is None and not any(name.startswith("row_") for name in self.errors):
+            self.add_error("row_name_0", "Name at least one field, or paste a schema.")
         if names and said.get("row_schema"):
             self.add_error("row_schema", "Name the fields above or paste a schema: not both.")
 

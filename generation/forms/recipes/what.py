@@ -101,6 +101,12 @@ class WhatFields(RowFields):
         self.fields["second_endpoint"].queryset = project.endpoints.all()
         self.fields["writer"].choices = [("", "Built-in"), *((name, name) for name in extensions.names("instructions"))]
 
+    def clean(self) -> dict[str, Any]:
+        said = super().clean()
+        if said.get("product") == "tool_dialogs" and not said.get("tools") and "tools" not in self.errors:
+            self.add_error("tools", "Choose at least one tool.")
+        return said
+
     def what(self, said: dict[str, Any]) -> dict[str, Any]:
         """The part of the recipe that these fields say."""
         corpus, writer = said["corpus"], said["writer"]

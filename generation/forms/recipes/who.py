@@ -18,7 +18,7 @@ ROLES: tuple[ModelRole, ...] = get_args(ModelRole)
 class WhoFields(forms.Form):
     respondent_prompt = forms.ModelChoiceField(queryset=None, empty_label=None, label="Assistant (respondent)")
     correspondent_prompt = forms.ModelChoiceField(
-        queryset=None, required=False, empty_label="Built-in user", label="Simulated user (correspondent)"
+        queryset=None, required=False, empty_label="Built-in user", label="User (correspondent)"
     )
     endpoint = forms.ModelChoiceField(queryset=None, empty_label=None, help_text="The model server for every role.")
     model = forms.CharField(max_length=150, required=False, help_text="Empty: the endpoint's own.")

@@ -325,6 +325,15 @@
     }
   };
   on("DOMContentLoaded", settle);
+
+  // Where typing begins: at the first field that is wrong, whatever fold it is in, or in a form that is there to be filled in.
+  const begin = () => {
+    const wrong = all("main [aria-invalid=true]").filter((field) => field.type !== "hidden");
+    for (const field of wrong) for (let fold = field.closest("details"); fold; fold = fold.parentElement.closest("details")) fold.open = true;
+    const place = wrong[0] ?? document.querySelector("main form[data-begin] :is(input:not([type=hidden], [type=checkbox], [type=radio], [type=file]), textarea)");
+    if (place && !matchMedia("(pointer: coarse)").matches && !location.hash && !document.querySelector(":focus")) place.focus();
+  };
+  on("DOMContentLoaded", begin);
   on("htmx:load", settle);
 
   // The numbers under a chart stay open when a poll brings the chart anew.

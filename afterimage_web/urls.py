@@ -1,4 +1,7 @@
-"""The addresses of the whole site. `docs/architecture.md` maps them to rooms."""
+"""The addresses of the whole site, but for those below /health/, which health.py answers before any host is looked at.
+
+`docs/architecture.md` maps them to rooms.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,6 @@ from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
-from afterimage_web import health
 from afterimage_web.api import api
 
 urlpatterns = [
@@ -16,8 +18,8 @@ urlpatterns = [
     path("password/done/", auth.PasswordChangeDoneView.as_view(), name="password_change_done"),
     path("admin/", admin.site.urls),
     path("api/v1/", api.urls),
-    path("health/live", health.live, name="health-live"),
-    path("health/ready", health.ready, name="health-ready"),
     path("", include("datasets.urls")),
     path("", include("generation.urls")),
 ]
+
+handler500 = "afterimage_web.troubles.server_error"

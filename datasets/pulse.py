@@ -15,7 +15,7 @@ FRESH = 20
 
 @cache
 def board() -> redis.Redis:
-    return redis.Redis.from_url(settings.REDIS_URL)
+    return redis.Redis.from_url(settings.REDIS_URL, **settings.REDIS_PATIENCE)
 
 
 def beat(queues: Iterable[str]) -> None:
@@ -27,7 +27,7 @@ def silence(queue: str) -> int | None:
     """Seconds since a worker of `queue` was last heard, or None if none ever was, or the board itself is away."""
     try:
         last = board().get(f"pulse:{queue}")
-    except redis.ConnectionError:
+    except (redis.ConnectionError, redis.TimeoutError):
         return None
     return None if last is None else max(0, int(time.time()) - int(last))
 

@@ -284,7 +284,7 @@ def test_the_rules_for_passwords_are_shown_as_a_list() -> None:
 # Whole pages ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html"])
+@pytest.mark.parametrize("name", ["400.html", "403.html", "403_csrf.html", "404.html", "500.html", "503.html"])
 def test_error_pages_need_no_request_and_no_database(name: str) -> None:
     html = engines["django"].get_template(name).render()
     assert "<h1>" in html

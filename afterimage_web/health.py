@@ -57,7 +57,12 @@ def queues() -> list[str]:
 
 def failing_parts() -> list[str]:
     """Of "database", "redis", "vectors" and "files", those that do not work now."""
-    checks = {"database": _database, "redis": pulse.board().ping, "vectors": _vectors, "files": _files}
+    checks: dict[str, Callable[[], object]] = {
+        "database": _database,
+        "redis": pulse.board().ping,
+        "vectors": _vectors,
+        "files": _files,
+    }
     return [name for name, check in checks.items() if not _passes(check)]
 
 

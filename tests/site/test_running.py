@@ -16,9 +16,7 @@ from tests.services import remove
 
 @pytest.fixture
 def data_dir(tmp_path, monkeypatch):
-    """A data folder for which only Valkey is ours to run; the environment names the other two servers."""
-    monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere/afterimage")
-    monkeypatch.setenv("QDRANT_URL", "http://elsewhere:6333")
+    """A data folder for which only Valkey is ours to run; the environment names the test session's other servers."""
     monkeypatch.delenv("REDIS_URL", raising=False)
     yield tmp_path
     remove(tmp_path)

@@ -9,7 +9,7 @@ from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
-from datasets.models import Corpus, PersonaImport, SourceFile, User
+from datasets.models import Corpus, Export, PersonaImport, Report, SourceFile, User
 from datasets.services import accounts, bulk, exports, imports, ingest, personas_import, reports
 
 AT_ONCE = 500
@@ -78,9 +78,9 @@ def tick() -> None:
         ingest_file.apply_async((file_id,), expires=EXPIRES)
     for corpus_id in Corpus.with_deleted.exclude(deleted=None).values_list("pk", flat=True):
         clear_corpus.apply_async((corpus_id,), expires=EXPIRES)
-    for export_id in exports.waiting_exports():
+    for export_id in Export.objects.waiting().values_list("pk", flat=True):
         write_export.apply_async((export_id,), expires=EXPIRES)
-    for report_id in reports.waiting_reports():
+    for report_id in Report.objects.waiting().values_list("pk", flat=True):
         make_report.apply_async((report_id,), expires=EXPIRES)
     for action_id in bulk.left_lying():
         carry_on_bulk.apply_async((action_id,), expires=EXPIRES)

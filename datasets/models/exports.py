@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from django.db import models
 
+from .artifacts import Artifact, ArtifactQuerySet
 from .people import Project, User
 
 
-class Export(models.Model):
+class Export(Artifact):
     """A file of the conversations that a filter matched, written by a task: rows, or an archive of both sides of a split."""
 
     class State(models.TextChoices):
@@ -16,7 +17,8 @@ class Export(models.Model):
         READY = "ready", "Ready"
         FAILED = "failed", "Failed"
 
-    ACTIVE = (State.WAITING, State.WRITING)
+    MAKING = State.WRITING
+    GAVE_UP = "Writing stopped {} times before it was done: look at the worker's log and export again."
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="exports", db_index=False)
     format = models.CharField(max_length=20)
@@ -34,12 +36,10 @@ class Export(models.Model):
     file = models.FileField(upload_to="exports/", max_length=200, blank=True)
     size = models.PositiveBigIntegerField(default=0)
     sha256 = models.CharField(max_length=64, blank=True)
-    error = models.TextField(blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
-    finished = models.DateTimeField(null=True)
+
+    objects = ArtifactQuerySet["Export"].as_manager()
 
     class Meta:
         ordering = ["-pk"]
@@ -72,7 +72,3 @@ class Export(models.Model):
 
     def __str__(self) -> str:
         return f"Export {self.pk}"
-
-    @property
-    def is_active(self) -> bool:
-        return self.state in self.ACTIVE

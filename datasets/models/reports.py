@@ -6,16 +6,17 @@ from typing import Self
 
 from django.db import models
 
+from .artifacts import Artifact, ArtifactQuerySet
 from .people import Project, User
 
 
-class ReportQuerySet(models.QuerySet["Report"]):
+class ReportQuerySet(ArtifactQuerySet["Report"]):
     def without_result(self) -> Self:
         """For lists."""
         return self.defer("result")
 
 
-class Report(models.Model):
+class Report(Artifact):
     """An analysis of the conversations that a filter matched, reckoned by a task."""
 
     class State(models.TextChoices):
@@ -24,7 +25,8 @@ class Report(models.Model):
         DONE = "done", "Done"
         FAILED = "failed", "Failed"
 
-    ACTIVE = (State.WAITING, State.RUNNING)
+    MAKING = State.RUNNING
+    GAVE_UP = "Reckoning stopped {} times before it was done: look at the worker's log and ask again."
 
     project = models.ForeignKey(Project, models.CASCADE, related_name="reports", db_index=False)
     filter = models.JSONField(default=dict, help_text="The conversation filter, as its query parameters.")
@@ -36,12 +38,8 @@ class Report(models.Model):
     rows = models.PositiveIntegerField(help_text="Conversations to read, counted when it was asked for.")
     rows_read = models.PositiveIntegerField(default=0)
     result = models.JSONField(null=True, help_text="`datasets.reports.findings.Findings`, once it is done.")
-    error = models.TextField(blank=True)
-    lease_until = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
     created_by = models.ForeignKey(User, models.SET_NULL, null=True, related_name="+")
     created = models.DateTimeField(auto_now_add=True)
-    finished = models.DateTimeField(null=True)
 
     objects = ReportQuerySet.as_manager()
 
@@ -54,10 +52,6 @@ class Report(models.Model):
 
     def __str__(self) -> str:
         return f"Report {self.pk}"
-
-    @property
-    def is_active(self) -> bool:
-        return self.state in self.ACTIVE
 
     @property
     def left(self) -> int:

@@ -8,21 +8,18 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
-from django.utils import timezone
 from pydantic import ValidationError
 
 from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Judged, Options, Skip, encode, metadata
 from datasets.formats.splitting import Inseparable, Split
 from datasets.models import Conversation, Export, Project, User
+from datasets.models.artifacts import Lost
 from datasets.models.conversations import ConversationQuerySet
 from datasets.preference import rated, with_pairs, with_versions
 from datasets.schema import Score
@@ -34,15 +31,9 @@ from .export_split import Places, write_archive
 from .relations import ties_of
 
 CHUNK = 200
-LEASE = timedelta(seconds=30)
-MAX_ATTEMPTS = 3
 PREVIEWED = 20
 """How many conversations are tried for one that the format can hold, for the example on the form."""
 INSEPARABLE = "All these rows are related, so none can be for validation alone: choose a narrower relation to keep together, or none."
-
-
-class Lost(Exception):
-    """Another worker took the export over, or somebody deleted it."""
 
 
 @transaction.atomic
@@ -88,11 +79,6 @@ def delete_export(*, export: Export, actor: User) -> None:
     export.delete()
     if name:
         transaction.on_commit(lambda: Path(settings.MEDIA_ROOT, name).unlink(missing_ok=True))
-
-
-def waiting_exports() -> list[int]:
-    """Those that no worker holds."""
-    return list(_free().values_list("pk", flat=True))
 
 
 def count_rows(
@@ -207,11 +193,8 @@ class Tally:
 
 
 def write_export(*, export_id: int) -> None:
-    """Write the file, unless another worker does. It appears under its name only when it is whole.
-
-    Killed in the middle, it is begun again when its lease has run out; after three attempts it counts as failed.
-    """
-    export = _claim(export_id)
+    """Write the file, unless another worker does. It appears under its name only when it is whole."""
+    export = Export.objects.claim(export_id)
     if export is None:
         return
     folder = Path(settings.MEDIA_ROOT, "exports")
@@ -237,21 +220,6 @@ def _sweep(folder: Path, pk: int) -> None:
         draft.unlink(missing_ok=True)
 
 
-def _free() -> Any:
-    now = timezone.now()
-    return Export.objects.filter(Q(lease_until=None) | Q(lease_until__lt=now), state__in=Export.ACTIVE)
-
-
-def _claim(export_id: int) -> Export | None:
-    """The export, if this caller got it. One that took too many workers with it is failed instead."""
-    free = _free().filter(pk=export_id)
-    sentence = f"Writing stopped {MAX_ATTEMPTS} times before it was done: look at the worker's log and export again."
-    if free.filter(attempts__gte=MAX_ATTEMPTS).update(state=Export.State.FAILED, error=sentence, lease_until=None):
-        return None
-    won = free.update(state=Export.State.WRITING, lease_until=timezone.now() + LEASE, attempts=F("attempts") + 1)
-    return Export.objects.select_related("project").get(pk=export_id) if won else None
-
-
 def _write_rows(export: Export, draft: Path, places: Places | None = None) -> Tally:
     """`places`, if any, are told where each row ends and what it is related to."""
     tally, options, digest = Tally(), Options(**export.options), hashlib.sha256()
@@ -269,7 +237,7 @@ def _write_rows(export: Export, draft: Path, places: Places | None = None) -> Ta
                 tally.add(len(line), conversation)
                 if places:
                     places.add(tally.size, ties[conversation.pk])
-            _keep_alive(export, **tally.columns())
+            export.keep(**tally.columns())
     tally.sha256 = digest.hexdigest()
     return tally
 
@@ -281,9 +249,7 @@ def _write_split(export: Export, draft: Path, split: Split) -> Tally:
         tally = _write_rows(export, rows, places)
         if tally.rows:
             title = f"{export.project.name}: {FORMATS[export.format].label}"
-            made = write_archive(
-                rows=rows, places=places, split=split, target=draft, title=title, alive=partial(_keep_alive, export)
-            )
+            made = write_archive(rows=rows, places=places, split=split, target=draft, title=title, alive=export.keep)
             tally.held, tally.size, tally.sha256 = made.validation, made.size, made.sha256
         return tally
     finally:
@@ -308,21 +274,9 @@ def _publish(export: Export, draft: Path, folder: Path, tally: Tally) -> None:
     export.offline = tally.offline
     final = folder / export.file_name
     with transaction.atomic():  # nobody deletes the row between the file's appearing and the row's saying so
-        _keep(export, **tally.columns(), state=Export.State.READY, file=f"exports/{final.name}", sha256=tally.sha256,
-              lease_until=None, finished=timezone.now())  # fmt: skip
+        export.end(Export.State.READY, file=f"exports/{final.name}", sha256=tally.sha256, **tally.columns())
         os.replace(draft, final)
 
 
 def _fail(export: Export, sentence: str, **columns: Any) -> None:
-    _keep(export, state=Export.State.FAILED, error=sentence, lease_until=None, finished=timezone.now(), **columns)
-
-
-def _keep_alive(export: Export, **columns: Any) -> None:
-    _keep(export, lease_until=timezone.now() + LEASE, **columns)
-
-
-def _keep(export: Export, **columns: Any) -> None:
-    """Write to the row only as long as this attempt is the latest. Raises Lost when it is not."""
-    mine = Export.objects.filter(pk=export.pk, attempts=export.attempts, state=Export.State.WRITING)
-    if not mine.update(**columns):
-        raise Lost
+    export.end(Export.State.FAILED, error=sentence, **columns)

@@ -19,7 +19,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 from datasets import tasks
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
-from datasets.models import Conversation, Export, Persona, Project, User, Version
+from datasets.models import Conversation, Export, Persona, Project, User, Version, artifacts
 from datasets.services import exports
 from datasets.services.errors import Refused
 from datasets.services.personas import save_persona
@@ -376,12 +376,12 @@ def test_one_whose_worker_was_killed_is_begun_again_and_leaves_no_draft(
     export = ask(project, owner)
     folder.mkdir()
     (folder / f".{export.pk}-0.part").write_text("left by a kill")
-    assert exports.waiting_exports() == [export.pk]
-    Export.objects.update(state="writing", attempts=1, lease_until=timezone.now() + exports.LEASE)
-    assert exports.waiting_exports() == []
+    assert list(Export.objects.waiting()) == [export]
+    Export.objects.update(state="writing", attempts=1, lease_until=timezone.now() + artifacts.LEASE)
+    assert list(Export.objects.waiting()) == []
     assert written(export).state == "writing"
     expire(export)
-    assert exports.waiting_exports() == [export.pk]
+    assert list(Export.objects.waiting()) == [export]
     assert (written(export).state, export.attempts, len(lines(export))) == ("ready", 2, 3)
     assert [path.name for path in folder.iterdir()] == [export.file_name]
 
@@ -389,11 +389,11 @@ def test_one_whose_worker_was_killed_is_begun_again_and_leaves_no_draft(
 def test_one_that_took_three_workers_with_it_fails(project: Project, owner: User) -> None:
     make_conversation(project)
     export = ask(project, owner)
-    Export.objects.update(state="writing", attempts=exports.MAX_ATTEMPTS)
+    Export.objects.update(state="writing", attempts=artifacts.MAX_ATTEMPTS)
     expire(export)
     assert written(export).state == "failed"
     assert "stopped 3 times" in export.error
-    assert exports.waiting_exports() == []
+    assert list(Export.objects.waiting()) == []
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:

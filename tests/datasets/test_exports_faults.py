@@ -45,7 +45,7 @@ def test_a_killed_export_is_written_whole_by_the_next_worker(
     killed_at("write_export", export.pk)
     export.refresh_from_db()
     assert (export.state, export.rows_written, export.file.name) == ("writing", 2, "")
-    assert exports.waiting_exports() == []
+    assert list(Export.objects.waiting()) == []
     Export.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     tasks.write_export(export.pk)
     export.refresh_from_db()

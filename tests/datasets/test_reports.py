@@ -15,7 +15,19 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from datasets import tasks
 from datasets.filters import ConversationFilter
-from datasets.models import Corpus, Document, Judgement, Passage, Persona, Project, Report, SourceFile, User, Version
+from datasets.models import (
+    Corpus,
+    Document,
+    Judgement,
+    Passage,
+    Persona,
+    Project,
+    Report,
+    SourceFile,
+    User,
+    Version,
+    artifacts,
+)
 from datasets.schema import Source
 from datasets.services import reckoning, reports
 from datasets.services.errors import Refused
@@ -361,12 +373,12 @@ def test_one_whose_worker_was_killed_is_begun_again(project: Project) -> None:
     for _ in range(3):
         make_conversation(project)
     report = ask(project)
-    assert reports.waiting_reports() == [report.pk]
-    Report.objects.update(state="running", attempts=1, rows_read=2, lease_until=timezone.now() + reports.LEASE)
-    assert reports.waiting_reports() == []
+    assert list(Report.objects.waiting()) == [report]
+    Report.objects.update(state="running", attempts=1, rows_read=2, lease_until=timezone.now() + artifacts.LEASE)
+    assert list(Report.objects.waiting()) == []
     assert made(report).state == "running"
     expire(report)
-    assert reports.waiting_reports() == [report.pk]
+    assert list(Report.objects.waiting()) == [report]
     assert (made(report).state, report.attempts, report.rows_read) == ("done", 2, 3)
 
 
@@ -381,11 +393,11 @@ def test_one_that_is_done_is_not_made_again(project: Project) -> None:
 def test_one_that_took_three_workers_with_it_fails(project: Project, curator: Client) -> None:
     make_conversation(project)
     report = ask(project)
-    Report.objects.update(state="running", attempts=reports.MAX_ATTEMPTS)
+    Report.objects.update(state="running", attempts=artifacts.MAX_ATTEMPTS)
     expire(report)
     assert made(report).state == "failed"
     assert "stopped 3 times" in curator.get(url(project, "report-detail", report.pk)).content.decode()
-    assert reports.waiting_reports() == []
+    assert list(Report.objects.waiting()) == []
 
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, happens: Callable[[], object]) -> None:

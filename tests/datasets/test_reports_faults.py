@@ -24,7 +24,7 @@ def test_a_killed_report_is_made_whole_by_the_next_worker(project: Project, owne
     killed_at("make_report", report.pk)
     report.refresh_from_db()
     assert (report.state, report.rows_read, report.result) == ("running", 2, None)
-    assert reports.waiting_reports() == []
+    assert list(Report.objects.waiting()) == []
     Report.objects.update(lease_until=timezone.now() - timedelta(seconds=1))
     tasks.make_report(report.pk)
     report.refresh_from_db()

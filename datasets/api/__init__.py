@@ -4,12 +4,14 @@ from ninja import Router
 
 from . import (
     adopted,
+    bulk,
     conversations,
     corpora,
     criteria,
     exports,
     files,
     imports,
+    members,
     people,
     personas,
     projects,
@@ -20,6 +22,7 @@ from . import (
 router = Router()
 for room in (
     projects.router,
+    members.router,
     corpora.router,
     adopted.router,
     files.router,
@@ -28,6 +31,7 @@ for room in (
     tools.router,
     criteria.router,
     conversations.router,
+    bulk.router,
     exports.router,
     imports.router,
     reports.router,

@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any
 
+from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
 from datasets.asking import asked_conversation
 from datasets.filters import ConversationFilter
-from datasets.models import Conversation, Label, Note, Origin, Role, Status
+from datasets.models import Conversation, Label, Note, Origin, Role, Status, Version
 from datasets.schema import Message, Score, ToolSpec, Trace
-from datasets.services.conversations import add_label, add_note, remove_label
+from datasets.services import conversations as services
+from datasets.services.conversations import add_label, add_note, delete_note, remove_label
 from datasets.services.reviews import record_review
 
 from .shapes import PROJECT, ApiRequest, Body, Id, Named, Page, Place, Storable, page_of
@@ -93,6 +95,29 @@ class ConversationDetail(ConversationOut):
         return list(row.reviews.standing().select_related("reviewer"))
 
 
+class VersionOut(Schema):
+    id: int
+    number: int = Field(description="From 1.")
+    origin: Origin
+    label: str = Field(description="How it differs from its siblings; mostly empty.")
+    parent: int | None = Field(alias="parent_id", description="Id of the version that it was made from.")
+    author: str | None = Field(description="Null where a model made it.")
+    counts: bool = Field(description="Whether it is the one that counts.")
+    system_prompt: str
+    messages: list[Message]
+    output: Any = Field(None, description="The row, for a run of rows.")
+    judgements: list[JudgementOut]
+    created: datetime
+
+    @staticmethod
+    def resolve_author(row: Version) -> str | None:
+        return row.author.username if row.author else None
+
+    @staticmethod
+    def resolve_counts(row: Version) -> bool:
+        return row.conversation.head_id == row.pk
+
+
 class ReviewIn(Body):
     decision: Status = Field(description="`generated` sets it back to review.")
     version: Id = Field(description="The version that you read: if another one counts by now, the answer is a 409.")
@@ -119,6 +144,14 @@ def list_conversations(
 def get_conversation(request: ApiRequest, project: str, conversation: int) -> Conversation:
     """One conversation: its messages, sources and calls, and what judges and people said of it."""
     return asked_conversation(project_for(request.auth, project), conversation)
+
+
+@router.get(CONVERSATION + "/versions", response=Page[VersionOut])
+def list_versions(request: ApiRequest, project: str, conversation: int, place: Query[Place]) -> dict[str, Any]:
+    """Every state of a conversation, oldest first, without the calls that led to it."""
+    row = asked_conversation(project_for(request.auth, project), conversation)
+    rows = row.versions.select_related("author", "conversation").prefetch_related("judgements").defer("trace", "search")
+    return page_of(rows, place)
 
 
 @router.post(CONVERSATION + "/review", response=ConversationDetail)
@@ -156,7 +189,29 @@ def note_conversation(request: ApiRequest, project: str, conversation: int, body
     return add_note(conversation=row, text=body.text, author=request.auth)
 
 
+@router.delete(CONVERSATION + "/notes/{int:note}", response={204: None})
+def delete_note_of_mine(request: ApiRequest, project: str, conversation: int, note: int) -> None:
+    """A note that you have left. Needs the role of annotator."""
+    row = asked_conversation(project_for(request.auth, project, Role.ANNOTATOR), conversation)
+    delete_note(note=get_object_or_404(row.notes, pk=note, author=request.auth), actor=request.auth)
+
+
 @router.get(PROJECT + "/labels", response=Page[Named])
 def list_labels(request: ApiRequest, project: str, place: Query[Place]) -> dict[str, Any]:
     """The labels of a project: their ids are what the filter takes."""
     return page_of(project_for(request.auth, project).labels.all(), place)
+
+
+@router.patch(PROJECT + "/labels/{int:label}", response=Named)
+def rename_label(request: ApiRequest, project: str, label: int, body: LabelIn) -> Label:
+    """Needs the role of curator."""
+    row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).labels, pk=label)
+    services.rename_label(label=row, name=body.name, actor=request.auth)
+    return row
+
+
+@router.delete(PROJECT + "/labels/{int:label}", response={204: None})
+def delete_label(request: ApiRequest, project: str, label: int) -> None:
+    """Takes it off every conversation that has it. Needs the role of curator."""
+    row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).labels, pk=label)
+    services.delete_label(label=row, actor=request.auth)

@@ -15,6 +15,7 @@ from datasets.index import Hit
 from datasets.models import Corpus, Project, Role
 from datasets.models.corpora import CorpusQuerySet
 from datasets.services import corpora
+from datasets.services.errors import Refused
 from datasets.services.search import search_corpus
 
 from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, enqueue, page_of
@@ -30,6 +31,15 @@ class CorpusIn(Body):
     description: Annotated[str, Storable] = Field("", max_length=5_000)
     chunk_size: int = Field(1200, ge=200, le=20_000, description="Longest passage, in characters.")
     chunk_overlap: int = Field(150, ge=0, le=5_000, description="Characters that neighbouring passages share.")
+
+
+class CorpusChange(Body):
+    """What is left out stays as it is."""
+
+    name: Line | None = None
+    description: Annotated[str, Storable] | None = Field(None, max_length=5_000)
+    chunk_size: int | None = Field(None, ge=200, le=20_000)
+    chunk_overlap: int | None = Field(None, ge=0, le=5_000)
 
 
 class AdoptedOut(Schema):
@@ -103,6 +113,19 @@ def create_corpus(request: ApiRequest, project: str, body: CorpusIn) -> Corpus:
 def get_corpus(request: ApiRequest, project: str, corpus: int) -> Corpus:
     """One corpus, with how much of it has been read."""
     return find_corpus(project_for(request.auth, project), corpus)
+
+
+@router.patch(CORPUS, response=CorpusOut)
+def change_corpus(request: ApiRequest, project: str, corpus: int, body: CorpusChange) -> Corpus:
+    """When its passages are to be cut otherwise, its files are read again. Needs the role of curator."""
+    row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
+    said: dict[str, Any] = {"name": row.name, "description": row.description} | body.dict(exclude_none=True)
+    if row.adopted_id and said.keys() & {"chunk_size", "chunk_overlap"}:
+        raise Refused("Points of a collection are passages as they are: leave the sizes out.", field="chunk_size")
+    if corpora.update_corpus(corpus=row, user=request.auth, **said):
+        for source in row.files.open():
+            enqueue(tasks.ingest_file.delay, source.pk)
+    return find_corpus(row.project, corpus)
 
 
 @router.delete(CORPUS, response={204: None})

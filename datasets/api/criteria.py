@@ -12,7 +12,7 @@ from datasets.access import project_for
 from datasets.models import Criterion, Role
 from datasets.services.criteria import save_criterion
 
-from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, page_of
+from .shapes import PROJECT, ApiRequest, Archiving, Body, Line, Page, Place, Storable, page_of
 
 router = Router(tags=["Criteria"])
 
@@ -54,8 +54,23 @@ def create_criterion(request: ApiRequest, project: str, body: CriterionIn) -> Cr
     return save_criterion(project=project_for(request.auth, project, Role.CURATOR), **body.dict())
 
 
+@router.get(CRITERION, response=CriterionOut)
+def get_criterion(request: ApiRequest, project: str, criterion: int) -> Criterion:
+    """One criterion."""
+    return get_object_or_404(project_for(request.auth, project).criteria, pk=criterion)
+
+
 @router.put(CRITERION, response=CriterionOut)
 def save_criterion_again(request: ApiRequest, project: str, criterion: int, body: CriterionIn) -> Criterion:
     """Change a criterion; runs that were launched keep what it was. Needs the role of curator."""
     row = project_for(request.auth, project, Role.CURATOR)
     return save_criterion(project=row, criterion=get_object_or_404(row.criteria, pk=criterion), **body.dict())
+
+
+@router.patch(CRITERION, response=CriterionOut)
+def archive_criterion(request: ApiRequest, project: str, criterion: int, body: Archiving) -> Criterion:
+    """Put a criterion away, or take it out again. Needs the role of curator."""
+    row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).criteria, pk=criterion)
+    row.archived = body.archived
+    row.save(update_fields=["archived"])
+    return row

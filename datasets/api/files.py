@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import PurePath
 from typing import Annotated, Any, Literal
 
+from django.http import FileResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, File, Form, Query, Router, Schema, UploadedFile
 
@@ -21,6 +23,7 @@ from .shapes import ApiRequest, Body, Id, Page, Place, Storable, enqueue, one_of
 router = Router(tags=["Files"])
 
 FILES = CORPUS + "/files"
+FILE = FILES + "/{int:file}"
 DOCUMENTS = CORPUS + "/documents"
 DOCUMENT = DOCUMENTS + "/{int:document}"
 
@@ -127,8 +130,7 @@ def upload_files(
     the others out; if all are refused, the answer is a 422.
     """
     row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
-    options = {name: "yes" if value is True else value for name, value in reading.dict().items() if value}
-    stored = corpora.store_files(corpus=row, files=files, user=request.auth, options=options or None)
+    stored = corpora.store_files(corpus=row, files=files, user=request.auth, options=_options(reading) or None)
     if all(result.refusal for result in stored):
         raise Refused(" ".join(f"{result.name}: {result.refusal}" for result in stored), field="files")
     for result in stored:
@@ -137,18 +139,47 @@ def upload_files(
     return [_upload(result) for result in stored]
 
 
+def _options(reading: ReadingIn) -> dict[str, str]:
+    return {name: "yes" if value is True else value for name, value in reading.dict().items() if value}
+
+
 def _upload(result: Stored) -> dict[str, Any]:
     outcome = "refused" if result.refusal else "reading" if result.changed else "unchanged"
     return {"name": result.name, "outcome": outcome, "reason": result.refusal, "file": result.source}
 
 
-@router.get(FILES + "/{int:file}", response=FileOut)
+@router.get(FILE, response=FileOut)
 def get_file(request: ApiRequest, project: str, corpus: int, file: int) -> SourceFile:
     """One file: ask again until its state is `ready` or `failed`."""
     return get_object_or_404(find_corpus(project_for(request.auth, project), corpus).files, pk=file)
 
 
-@router.delete(FILES + "/{int:file}", response={204: None})
+@router.post(FILE + "/reread", response=FileOut)
+def reread_file(request: ApiRequest, project: str, corpus: int, file: int, body: ReadingIn | None = None) -> SourceFile:
+    """Have a worker read it again, otherwise if a body says how. Needs the role of curator."""
+    row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)
+    source = get_object_or_404(row.files, pk=file)
+    corpora.reread_file(source=source, options=_options(body) if body else None, user=request.auth)
+    enqueue(tasks.ingest_file.delay, source.pk)
+    return row.files.get(pk=file)
+
+
+@router.get(
+    FILE + "/original",
+    openapi_extra={"responses": {200: {"description": "The file", "content": {"application/octet-stream": {}}}}},
+)
+def download_original(request: ApiRequest, project: str, corpus: int, file: int) -> FileResponse:
+    """The file as it was uploaded."""
+    source = get_object_or_404(find_corpus(project_for(request.auth, project), corpus).files, pk=file)
+    try:
+        content = source.file.open()
+    except (FileNotFoundError, ValueError) as error:  # a collection has none
+        raise Refused("There is no stored content of this file: upload it again.") from error
+    name = PurePath(source.name).name
+    return FileResponse(content, as_attachment=True, filename=name, content_type="application/octet-stream")
+
+
+@router.delete(FILE, response={204: None})
 def delete_file(request: ApiRequest, project: str, corpus: int, file: int) -> None:
     """A worker clears away the file with its documents and passages. Needs the role of curator."""
     row = find_corpus(project_for(request.auth, project, Role.CURATOR), corpus)

@@ -12,7 +12,7 @@ from datasets.access import project_for
 from datasets.models import Prompt, PromptRole, Role
 from datasets.services.prompts import save_prompt
 
-from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, page_of
+from .shapes import PROJECT, ApiRequest, Archiving, Body, Line, Page, Place, Storable, page_of
 
 prompts = Router(tags=["Prompts"])
 
@@ -80,3 +80,13 @@ def add_prompt_version(request: ApiRequest, project: str, prompt: int, body: Pro
     row = project_for(request.auth, project, Role.CURATOR)
     old = get_object_or_404(row.prompts, pk=prompt)
     return save_prompt(project=row, prompt=old, name=old.name, role=old.role, author=request.auth, **body.dict())
+
+
+@prompts.patch(PROMPT, response=PromptOut)
+def archive_prompt(request: ApiRequest, project: str, prompt: int, body: Archiving) -> Prompt:
+    """Put a prompt away, or take it out again. Needs the role of curator."""
+    rows = project_for(request.auth, project, Role.CURATOR).prompts.select_related("current")
+    row = get_object_or_404(rows, pk=prompt)
+    row.archived = body.archived
+    row.save(update_fields=["archived"])
+    return row

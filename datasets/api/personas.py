@@ -19,7 +19,7 @@ from datasets.services.personas_import import start_import
 from datasets.services.personas_review import Decision, accept_all, decide, delete_persona
 from datasets.services.personas_tree import people_of
 
-from .shapes import PROJECT, ApiRequest, Body, Id, Line, Page, Place, Storable, StorableJson, one_of, page_of
+from .shapes import PROJECT, ApiRequest, Archiving, Body, Id, Line, Page, Place, Storable, StorableJson, one_of, page_of
 
 router = Router(tags=["Personas"])
 
@@ -109,6 +109,16 @@ def add_persona_version(request: ApiRequest, project: str, persona: int, body: P
     row = project_for(request.auth, project, Role.CURATOR)
     old = get_object_or_404(row.personas, pk=persona)
     return save_persona(project=row, persona=old, name=old.name, author=request.auth, **body.dict())
+
+
+@router.patch(PERSONA, response=PersonaOut)
+def archive_persona(request: ApiRequest, project: str, persona: int, body: Archiving) -> Persona:
+    """Put a persona away, or take it out again. Needs the role of curator."""
+    rows = project_for(request.auth, project, Role.CURATOR).personas.select_related("current")
+    row = get_object_or_404(rows, pk=persona)
+    row.archived = body.archived
+    row.save(update_fields=["archived"])
+    return row
 
 
 # -- many at once --------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Manager, QuerySet
 from django.http import HttpRequest
 from ninja import Field, Schema
 from pydantic import BeforeValidator, ConfigDict, StringConstraints
@@ -41,6 +41,10 @@ class Body(Schema):
     """What a caller sends. A misspelt field is refused rather than ignored."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Archiving(Body):
+    archived: bool = Field(description="Out of the lists, or back into them; runs that have it keep it.")
 
 
 class Named(Schema):
@@ -81,7 +85,7 @@ def inside(name: str) -> Iterator[None]:
         raise Refused(str(refusal), field=field) from refusal
 
 
-def named(rows: QuerySet, pk: int, field: str) -> Any:
+def named(rows: Manager[Any], pk: int, field: str) -> Any:
     """The row of the project that the body names. Refused, unlike one in the address, with the name of its field."""
     row = rows.filter(pk=pk).first()
     if row is None:

@@ -48,7 +48,8 @@ def _save(
 ) -> Persona:
     if persona is None:
         persona = Persona.objects.create(project=project, name=name)
-    locked = Persona.objects.select_for_update(of=["self"]).select_related("current").get(pk=persona.pk)
+    # Without its version, which is read once the row is held: whoever held it before may have made another.
+    locked = Persona.objects.select_for_update().get(pk=persona.pk)
     current = locked.current
     if system_prompt is None:
         system_prompt = current.system_prompt if current else ""

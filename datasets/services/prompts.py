@@ -35,7 +35,8 @@ def _save(
 ) -> Prompt:
     if prompt is None:
         prompt = Prompt.objects.create(project=project, name=name, role=role)
-    locked = Prompt.objects.select_for_update(of=["self"]).select_related("current").get(pk=prompt.pk)
+    # Without its version, which is read once the row is held: whoever held it before may have made another.
+    locked = Prompt.objects.select_for_update().get(pk=prompt.pk)
     if locked.current is None or locked.current.text != text:
         number = locked.current.number + 1 if locked.current else 1
         locked.current = PromptVersion.objects.create(

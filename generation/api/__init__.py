@@ -2,9 +2,9 @@
 
 from ninja import Router
 
-from . import embeddings, endpoints, improvements, monitoring, pairs, personas, recipes, runs
+from . import embeddings, endpoints, improvements, monitoring, pairs, personas, recipes, runs, trials
 
 router = Router()
-# Monitoring and pairs before runs, whose actions have any name.
-for room in (embeddings, endpoints, improvements, monitoring, pairs, personas, recipes, runs):
+# Those that add to the addresses of runs before them, whose actions have any name.
+for room in (embeddings, endpoints, improvements, monitoring, pairs, personas, recipes, trials, runs):
     router.add_router("", room.router)

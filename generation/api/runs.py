@@ -15,7 +15,7 @@ from datasets.api.shapes import PROJECT, ApiRequest, Body, Page, Place, Storable
 from datasets.models import Role
 from generation.engine.estimate import Estimate
 from generation.engine.protocols import ModelRole
-from generation.engine.recipe import Recipe
+from generation.engine.recipe import Budget, Recipe
 from generation.models import Run
 from generation.services.running import runs
 from generation.services.running.estimating import estimate_recipe
@@ -168,6 +168,14 @@ def estimate_run(request: ApiRequest, project: str, body: EstimateIn) -> Estimat
 def get_run(request: ApiRequest, project: str, run: int) -> Run:
     """One run: its recipe, where it stands, and what went wrong."""
     return get_object_or_404(project_for(request.auth, project).runs, pk=run)
+
+
+@router.put(RUN + "/budget", response=RunDetail)
+def set_run_budget(request: ApiRequest, project: str, run: int, body: Budget) -> Run:
+    """Another limit for a run, also while it runs; null is none. Needs the role of curator."""
+    row = get_object_or_404(project_for(request.auth, project, Role.CURATOR).runs, pk=run)
+    runs.change_budget(run=row, user=request.auth, budget=body)
+    return row
 
 
 @router.post(RUN + "/{action}", response=RunDetail)

@@ -18,6 +18,8 @@ CURRENCIES = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "CNY": "¥", "
 _THREE_DIGITS = Context(prec=3, rounding=ROUND_HALF_UP)
 Number = int | float | Decimal
 Change = Literal["same", "removed", "added"]
+ISLAND = 3
+"""Fewer words than this between two changes are shown as part of them."""
 
 
 def number(value: Number | None, decimals: int = 0) -> str:
@@ -119,11 +121,26 @@ def compare(old: str, new: str) -> Iterator[tuple[Change, str]]:
 
 def _compare_words(old: str, new: str) -> Iterator[tuple[Change, str]]:
     before, after = re.findall(r"\s+|\w+|[^\w\s]", old), re.findall(r"\s+|\w+|[^\w\s]", new)
-    for tag, i, j, k, m in SequenceMatcher(None, before, after).get_opcodes():
-        if tag == "equal":
+    steps = SequenceMatcher(None, before, after).get_opcodes()
+    removed = added = ""
+    for place, (tag, i, j, k, m) in enumerate(steps):
+        inside = 0 < place < len(steps) - 1
+        if tag == "equal" and not (inside and _is_island(before[i:j])):
+            yield from _changed(removed, added)
             yield "same", "".join(before[i:j])
-            continue
-        if i < j:
-            yield "removed", "".join(before[i:j])
-        if k < m:
-            yield "added", "".join(after[k:m])
+            removed = added = ""
+        else:
+            removed, added = removed + "".join(before[i:j]), added + "".join(after[k:m])
+    yield from _changed(removed, added)
+
+
+def _is_island(parts: list[str]) -> bool:
+    """Whether so little stands unchanged between two changes that they are easier to read as one."""
+    return sum(part.isalnum() for part in parts) < ISLAND
+
+
+def _changed(removed: str, added: str) -> Iterator[tuple[Change, str]]:
+    if removed:
+        yield "removed", removed
+    if added:
+        yield "added", added

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
+from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from datasets.access import project_view
@@ -26,6 +27,7 @@ HEAD_START = 2.0
 @require_GET
 @project_view()
 def proposal_detail(request: HtmxHttpRequest, project: Project, improvement: int, item: int) -> HttpResponse:
+    """With `?decided=`, another one that has just been decided on can be taken back from here."""
     return _page(request, project, _asked(project, improvement, item))
 
 
@@ -48,7 +50,8 @@ def proposal_action(
     if following is None:
         messages.success(request, "Every proposal is decided on.")
         return redirect("generation:improvement-detail", project.slug, improvement)
-    return redirect("generation:proposal-detail", project.slug, improvement, following)
+    address = reverse("generation:proposal-detail", args=[project.slug, improvement, following])
+    return redirect(address if action == "reopen" else f"{address}?decided={row.pk}")
 
 
 @require_POST
@@ -84,6 +87,13 @@ def _next_undecided(item: ImprovementItem) -> int | None:
     return others.filter(pk__gt=item.pk).first() or others.first()
 
 
+def _decided(request: HtmxHttpRequest, item: ImprovementItem) -> ImprovementItem | None:
+    pk = request.GET.get("decided", "")
+    if not pk.isdecimal() or len(pk) > 18 or item.state != ImprovementItem.State.PROPOSED:
+        return None
+    return item.improvement.items.shown().exclude(decided=None).filter(pk=pk).first()
+
+
 def _page(
     request: HtmxHttpRequest, project: Project, item: ImprovementItem, *, problem: str = "", status: int = 200
 ) -> HttpResponse:
@@ -102,6 +112,7 @@ def _page(
         "next": shown.filter(pk__gt=item.pk).order_by("pk").first(),
         "previous": shown.filter(pk__lt=item.pk).order_by("-pk").first(),
         "left": item.improvement.items.undecided().count(),
+        "decided": _decided(request, item),
         "problem": problem,
     }
     return render_page(request, "generation/proposal_detail.html", context, status=status)

@@ -185,6 +185,14 @@ def test_a_proposal_is_shown_word_by_word_with_its_scores(
     assert "Fine now." in page
 
 
+def test_a_proposal_of_other_words_is_told_as_a_whole_and_not_word_by_word(
+    project: Project, teammate: User, client_of: ClientOf
+) -> None:
+    item = proposed(project, judged(project, "How?", "Press the red button once."), "Turn the big knob twice.")
+    page = client_of(teammate).get(address(project, "proposal-detail", item.improvement_id, item.pk)).content.decode()
+    assert "<del>Press the red button once</del><ins>Turn the big knob twice</ins>." in page
+
+
 def test_a_and_x_and_u_decide_and_go_on_to_the_next(project: Project, teammate: User, client_of: ClientOf) -> None:
     first = proposed(project, judged(project))
     other = judged(project)
@@ -197,7 +205,11 @@ def test_a_and_x_and_u_decide_and_go_on_to_the_next(project: Project, teammate: 
     act = lambda row, action: client.post(  # noqa: E731
         address(project, "proposal-action", row.improvement_id, row.pk, action), {"head": row.base_id}
     )
-    assert act(first, "accept")["Location"] == address(project, "proposal-detail", later.improvement_id, later.pk)
+    following = act(first, "accept")["Location"]
+    assert following == address(project, "proposal-detail", later.improvement_id, later.pk) + f"?decided={first.pk}"
+    page = client.get(following).content.decode()
+    assert f"Conversation {first.conversation_id}: accepted" in page
+    assert address(project, "proposal-action", first.improvement_id, first.pk, "reopen") in page
     assert act(later, "decline")["Location"] == address(project, "improvement-detail", later.improvement_id)
     assert dict(first.improvement.items.values_list("pk", "state")) == {first.pk: "accepted", later.pk: "declined"}
     assert act(first, "reopen")["Location"] == address(project, "proposal-detail", first.improvement_id, first.pk)

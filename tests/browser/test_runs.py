@@ -125,3 +125,42 @@ def test_a_run_is_cancelled_only_after_it_was_confirmed(
     expect(page.locator("#run-notes")).to_contain_text("6 of 50 conversations were made")
     run.refresh_from_db()
     assert run.state == Run.State.CANCELLED
+
+
+def test_fields_of_several_retrievers_show_for_the_choice_that_needs_them(
+    project: Project, teammate: User, page_of: PageOf
+) -> None:
+    expert(project)
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/runs/new/")
+    page.get_by_text("Where passages come from").click()
+    member, weight, enough, text = (
+        page.locator(f"#id_{name}") for name in ("member_0", "member_weight_0", "chain_enough", "retriever_text")
+    )
+    for one in (member, weight, enough, text):
+        expect(one).to_be_hidden()
+    page.locator("#id_retriever").select_option("ensemble")
+    expect(member).to_be_visible()
+    expect(weight).to_be_visible()
+    expect(enough).to_be_hidden()
+    page.locator("#id_retriever").select_option("chain")
+    expect(enough).to_be_visible()
+    expect(weight).to_be_hidden()
+    member.select_option("text")
+    expect(text).to_be_visible()
+    page.get_by_role("button", name="Launch").click()
+    expect(page.get_by_text("Write the text, or retrieve from something else.")).to_be_visible()
+    expect(text).to_be_focused()
+
+
+def test_a_wrong_field_in_a_fold_is_opened_and_has_the_cursor(
+    project: Project, teammate: User, page_of: PageOf
+) -> None:
+    expert(project)
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/runs/new/")
+    page.locator("#run-form").evaluate("form => { form.noValidate = true }")
+    page.get_by_text("Another model for a role").click()
+    page.locator("#id_judge_temperature").fill("9")
+    page.get_by_role("button", name="Launch").click()
+    expect(page.locator("#id_judge_temperature")).to_be_focused()

@@ -78,8 +78,8 @@ class WhatFields(RowFields):
         min_value=1,
         max_value=1000,
         required=False,
-        label="Ask about each passage",
-        help_text="So many times, then the run has enough. Empty: as often as it takes.",
+        label="Each passage",
+        help_text="Asked about so often, then the run has enough. Empty: as often as it takes.",
     )
     fresh = forms.BooleanField(required=False, label="Passages that earlier runs asked about less often come first")
     repeats = forms.BooleanField(required=False, label="Near-duplicates of earlier questions are welcome")

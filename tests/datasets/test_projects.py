@@ -80,6 +80,14 @@ def test_only_an_owner_changes_the_settings(project: Project, owner: User, teamm
     assert (project.name, project.slug) == ("Renamed", "handbook")
 
 
+def test_the_rail_leads_nobody_to_settings_that_are_not_open_to_them(
+    project: Project, owner: User, annotator: User, client_of: ClientOf
+) -> None:
+    home, settings = (reverse(f"datasets:{name}", args=[project.slug]) for name in ("project-home", "project-settings"))
+    assert settings in client_of(owner).get(home).content.decode()
+    assert settings not in client_of(annotator).get(home).content.decode()
+
+
 def test_a_project_is_deleted_only_by_its_name_and_without_corpora(
     project: Project, owner: User, client_of: ClientOf
 ) -> None:

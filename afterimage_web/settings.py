@@ -226,4 +226,10 @@ LOCAL_EMBEDDING_MODELS: dict[str, str] = {
 """SentenceTransformer models that workers may load, by the name that people choose, each with its folder or hub name.
 Needs the extra `local-embeddings` on every worker."""
 
-UNFOLD = {"SITE_TITLE": "AfterImage", "SITE_HEADER": "AfterImage", "SITE_URL": "/", "SHOW_VIEW_ON_SITE": False}
+UNFOLD = {
+    "SITE_TITLE": "AfterImage",
+    "SITE_HEADER": "AfterImage",
+    "SITE_URL": "/",
+    "SHOW_VIEW_ON_SITE": False,
+    "DASHBOARD_CALLBACK": "afterimage_web.overview.overview",
+}

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Iterable
+
+from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as BaseGroupAdmin
 from django.contrib.auth.admin import UserAdmin as BaseUserAdmin
 from django.contrib.auth.models import Group
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
+from django.forms import ModelForm
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
 
 from . import models
+from .services import corpora, exports
+
+
+def who(request: HttpRequest) -> models.User:
+    """Who acts: nobody gets into the panel who has not logged in."""
+    assert isinstance(request.user, models.User)
+    return request.user
 
 
 class ReadOnly:
@@ -31,8 +42,21 @@ class ReadOnly:
 class Deletable(ReadOnly):
     """As ReadOnly, but an administrator may delete it with all that belongs to it."""
 
+    NAMED = 20
+    """Rows that are named before they are deleted; the others are counted."""
+
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.is_superuser
+
+    def get_deleted_objects(
+        self, objs: Iterable[Model], request: HttpRequest
+    ) -> tuple[list[str], dict[str, int], set[str], list[str]]:
+        """What belongs to a row goes with it, although nobody may delete it by itself."""
+        rows = list(objs)
+        names = [str(row) for row in rows[: self.NAMED]]
+        names += [f"and {len(rows) - self.NAMED} more"] if len(rows) > self.NAMED else []
+        counted = {str(row._meta.verbose_name_plural): len(rows) for row in rows[:1]}
+        return names, counted, set(), []
 
 
 class LargeTable(ModelAdmin):
@@ -43,10 +67,28 @@ class LargeTable(ModelAdmin):
     list_per_page = 50
 
 
+class InProjectForm(ModelForm):
+    """A row whose project stays: Django would leave out what is to be unique in a project that the form does not show."""
+
+    def full_clean(self) -> None:
+        super().full_clean()
+        if self.is_bound and not self.errors:
+            try:
+                self.instance.validate_constraints()
+            except ValidationError as error:
+                self.add_error(None, error)
+
+
 class MembershipInline(TabularInline):
     model = models.Membership
     extra = 0
     autocomplete_fields = ["user"]
+
+
+class TheirMembershipInline(TabularInline):
+    model = models.Membership
+    extra = 0
+    autocomplete_fields = ["project"]
 
 
 @admin.register(models.User)
@@ -55,6 +97,22 @@ class UserAdmin(BaseUserAdmin, ModelAdmin):
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "email", "is_active", "is_staff", "last_login"]
+    actions = ["deactivate", "activate"]
+
+    def get_inlines(self, request: HttpRequest, obj: models.User | None) -> list[type[TabularInline]]:
+        """A new person's projects come after their name and password."""
+        return [TheirMembershipInline] if obj else []
+
+    @admin.action(description="Deactivate: log them out, refuse their tokens, keep their work", permissions=["change"])
+    def deactivate(self, request: HttpRequest, people: QuerySet[models.User]) -> None:
+        others = people.exclude(pk=who(request).pk)
+        if others.count() < people.count():
+            self.message_user(request, "You stay active, or nobody might be left to let you in.", messages.WARNING)
+        self.message_user(request, f"{others.update(is_active=False)} deactivated.")
+
+    @admin.action(description="Activate: let them log in again", permissions=["change"])
+    def activate(self, request: HttpRequest, people: QuerySet[models.User]) -> None:
+        self.message_user(request, f"{people.update(is_active=True)} activated.")
 
 
 admin.site.unregister(Group)
@@ -101,11 +159,19 @@ class ActivityAdmin(ReadOnly, LargeTable):
 
 @admin.register(models.Corpus)
 class CorpusAdmin(ModelAdmin):
+    form = InProjectForm
     list_display = ["name", "project", "chunk_size", "chunk_overlap", "created"]
     list_filter = ["project"]
     search_fields = ["name", "description"]
     # A new cutting means reading every file again, which the corpus page does.
     readonly_fields = ["project", "chunk_size", "chunk_overlap"]
+    actions = ["read_again"]
+
+    @admin.action(description="Read all files again, which makes a lost index anew", permissions=["change"])
+    def read_again(self, request: HttpRequest, rows: QuerySet[models.Corpus]) -> None:
+        """Workers find the files by themselves."""
+        files = sum(corpora.reread_corpus(corpus=row, user=who(request)) for row in rows)
+        self.message_user(request, f"{files} files are read again.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -154,6 +220,7 @@ class PromptVersionInline(HistoryInline):
 
 @admin.register(models.Persona)
 class PersonaAdmin(ModelAdmin):
+    form = InProjectForm
     list_display = ["name", "project", "depth", "proposed", "archived", "created"]
     list_filter = ["proposed", "archived", "project"]
     search_fields = ["name", "versions__description"]
@@ -166,6 +233,7 @@ class PersonaAdmin(ModelAdmin):
 
 @admin.register(models.Prompt)
 class PromptAdmin(ModelAdmin):
+    form = InProjectForm
     list_display = ["name", "role", "project", "archived", "created"]
     list_filter = ["role", "archived", "project"]
     search_fields = ["name", "versions__text"]
@@ -178,6 +246,7 @@ class PromptAdmin(ModelAdmin):
 
 @admin.register(models.Criterion)
 class CriterionAdmin(ModelAdmin):
+    form = InProjectForm
     list_display = ["name", "project", "needs_passages", "weight", "archived", "created"]
     list_filter = ["archived", "project"]
     search_fields = ["name", "description"]
@@ -187,8 +256,21 @@ class CriterionAdmin(ModelAdmin):
         return False
 
 
+@admin.register(models.Tool)
+class ToolAdmin(ModelAdmin):
+    list_display = ["name", "project", "description", "archived", "updated"]
+    list_filter = ["archived", "project"]
+    search_fields = ["name", "description"]
+    list_select_related = ["project"]
+    # The form of the tools page checks the schema.
+    readonly_fields = ["project", "name", "parameters"]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+
 @admin.register(models.Batch)
-class BatchAdmin(Deletable, LargeTable):
+class BatchAdmin(ReadOnly, LargeTable):
     list_display = ["name", "kind", "project", "created"]
     list_filter = ["kind", "project"]
     search_fields = ["name"]
@@ -255,6 +337,22 @@ class PersonaImportAdmin(Deletable, ModelAdmin):
         return super().get_queryset(request).defer("text", "orphans")
 
 
+@admin.register(models.Import)
+class ImportAdmin(ReadOnly, ModelAdmin):
+    list_display = ["name", "project", "state", "size", "rows", "problem_count", "created_by", "created"]
+    list_filter = ["state", "project"]
+    search_fields = ["=id", "name"]
+    list_select_related = ["project", "created_by"]
+
+
+@admin.register(models.BulkAction)
+class BulkActionAdmin(ReadOnly, ModelAdmin):
+    list_display = ["pk", "project", "decision", "label", "state", "done", "total", "actor", "created"]
+    list_filter = ["state", "project"]
+    search_fields = ["=id"]
+    list_select_related = ["project", "label", "actor"]
+
+
 @admin.register(models.Report)
 class ReportAdmin(Deletable, ModelAdmin):
     list_display = ["pk", "project", "about", "state", "rows", "rows_read", "created_by", "created"]
@@ -269,3 +367,11 @@ class ExportAdmin(Deletable, ModelAdmin):
     list_filter = ["state", "format", "project"]
     search_fields = ["=id", "project__name"]
     list_select_related = ["project", "created_by"]
+
+    def delete_model(self, request: HttpRequest, obj: models.Export) -> None:
+        """With its file."""
+        exports.delete_export(export=obj, actor=who(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[models.Export]) -> None:
+        for export in queryset:
+            self.delete_model(request, export)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from django.contrib import admin
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
-from datasets.admin import Deletable, HistoryInline, LargeTable, ReadOnly
+from datasets.admin import Deletable, HistoryInline, InProjectForm, LargeTable, ReadOnly, who
+from datasets.services.errors import Refused
 
 from . import models
+from .services.growing import growths
+from .services.improving import improvements
+from .services.running import runs
 
 
 class KeyInline(HistoryInline):
@@ -32,7 +40,9 @@ class EndpointAdmin(ModelAdmin):
     list_display = ["name", "project", "preset", "base_url", "chat_model", "embedding_model"]
     list_filter = ["preset", "project"]
     search_fields = ["name", "base_url", "chat_model"]
-    readonly_fields = ["project"]
+    form = InProjectForm
+    # A key is never sent to another address than the one that it was entered for: the endpoint's page sees to that.
+    readonly_fields = ["project", "preset", "base_url"]
     inlines = [KeyInline, PriceInline]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -54,12 +64,44 @@ class RecipeAdmin(Deletable, ModelAdmin):
     list_select_related = ["project", "author"]
 
 
+class Steered(ReadOnly, ModelAdmin):
+    """Work that an administrator may hold back or let go on, whoever's project it is in."""
+
+    def has_steer_permission(self, request: HttpRequest) -> bool:
+        return request.user.is_superuser
+
+    def steer(self, request: HttpRequest, rows: QuerySet[Any], service: Callable[[Any], None], done: str) -> None:
+        """Tells how many rows `service` has moved to another state, and why it refused the others."""
+        moved = 0
+        for row in rows:
+            before = row.state
+            try:
+                service(row)
+            except Refused as refusal:
+                self.message_user(request, f"{row}: {refusal}", messages.ERROR)
+            moved += row.state != before
+        self.message_user(request, f"{moved} of {len(rows)} {done}.", messages.SUCCESS if moved else messages.WARNING)
+
+
 @admin.register(models.Run)
-class RunAdmin(ReadOnly, ModelAdmin):
+class RunAdmin(Steered):
     list_display = ["name", "project", "state", "slots_done", "slots_failed", "slots_total", "calls", "cost", "created"]
     list_filter = ["state", "offline", "project"]
     search_fields = ["name", "=id"]
     list_select_related = ["project"]
+    actions = ["pause", "resume", "cancel"]
+
+    @admin.action(description="Pause: begin nothing new, finish what is in flight", permissions=["steer"])
+    def pause(self, request: HttpRequest, rows: QuerySet[models.Run]) -> None:
+        self.steer(request, rows, lambda run: runs.pause_run(run=run, user=who(request)), "paused")
+
+    @admin.action(description="Resume", permissions=["steer"])
+    def resume(self, request: HttpRequest, rows: QuerySet[models.Run]) -> None:
+        self.steer(request, rows, lambda run: runs.resume_run(run=run, user=who(request)), "resumed")
+
+    @admin.action(description="Cancel for good: drop what is in flight, keep what has landed", permissions=["steer"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[models.Run]) -> None:
+        self.steer(request, rows, lambda run: runs.cancel_run(run=run, user=who(request)), "cancelled")
 
 
 @admin.register(models.Slot)
@@ -71,11 +113,24 @@ class SlotAdmin(ReadOnly, LargeTable):
 
 
 @admin.register(models.Improvement)
-class ImprovementAdmin(ReadOnly, ModelAdmin):
+class ImprovementAdmin(Steered):
     list_display = ["pk", "project", "state", "made", "failed", "total", "calls", "cost", "created_by", "created"]
     list_filter = ["state", "offline", "project"]
     search_fields = ["=id"]
     list_select_related = ["project", "created_by"]
+    actions = ["resume", "cancel"]
+
+    @admin.action(description="Resume", permissions=["steer"])
+    def resume(self, request: HttpRequest, rows: QuerySet[models.Improvement]) -> None:
+        self.steer(
+            request, rows, lambda row: improvements.resume_improvement(improvement=row, user=who(request)), "resumed"
+        )
+
+    @admin.action(description="Cancel for good: drop what is in flight, keep the proposals", permissions=["steer"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[models.Improvement]) -> None:
+        self.steer(
+            request, rows, lambda row: improvements.cancel_improvement(improvement=row, user=who(request)), "cancelled"
+        )
 
 
 @admin.register(models.ImprovementItem)
@@ -87,11 +142,20 @@ class ImprovementItemAdmin(ReadOnly, LargeTable):
 
 
 @admin.register(models.PersonaGrowth)
-class PersonaGrowthAdmin(ReadOnly, ModelAdmin):
+class PersonaGrowthAdmin(Steered):
     list_display = ["corpus_name", "project", "state", "documents", "depth", "personas", "calls", "cost", "created"]
     list_filter = ["state", "offline", "project"]
     search_fields = ["=id", "corpus_name"]
     list_select_related = ["project"]
+    actions = ["resume", "cancel"]
+
+    @admin.action(description="Resume", permissions=["steer"])
+    def resume(self, request: HttpRequest, rows: QuerySet[models.PersonaGrowth]) -> None:
+        self.steer(request, rows, lambda row: growths.resume_growth(growth=row, user=who(request)), "resumed")
+
+    @admin.action(description="Cancel for good: drop what is in flight, keep the personas", permissions=["steer"])
+    def cancel(self, request: HttpRequest, rows: QuerySet[models.PersonaGrowth]) -> None:
+        self.steer(request, rows, lambda row: growths.cancel_growth(growth=row, user=who(request)), "cancelled")
 
 
 @admin.register(models.PersonaBranch)

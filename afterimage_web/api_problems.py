@@ -36,7 +36,8 @@ def answers_in_json(get_response: View) -> View:
         kind = answer.headers.get("Content-Type", "")
         if answer.status_code not in BEFORE or not request.path.startswith(ADDRESS) or kind.startswith("application/"):
             return answer
-        told = JsonResponse({"detail": BEFORE[answer.status_code], "field": ""}, status=answer.status_code)
+        problem = {"detail": BEFORE[answer.status_code], "field": ""}
+        told = JsonResponse(problem, status=answer.status_code, json_dumps_params={"ensure_ascii": False})
         if "Allow" in answer.headers:
             told.headers["Allow"] = answer.headers["Allow"]
         return told

@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString, mark_safe
 from . import charts
 from .charts import Tone
 from .models import Grade, Report
-from .reports.findings import Coverage, Findings, Length, PersonaFindings, QualityFindings
+from .reports.findings import CoverageFindings, Findings, Length, PersonaFindings, QualityFindings
 from .services.reports import findings_of
 
 TONES: dict[str, Tone] = {
@@ -59,7 +59,7 @@ def _quality(quality: QualityFindings) -> dict[str, SafeString]:
     }
 
 
-def _coverage(coverage: Coverage) -> dict[str, SafeString]:
+def _coverage(coverage: CoverageFindings) -> dict[str, SafeString]:
     uses = {
         "In one conversation": coverage.used_once,
         "In several": coverage.used_more,

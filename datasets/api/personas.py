@@ -124,7 +124,7 @@ def archive_persona(request: ApiRequest, project: str, persona: int, body: Archi
 # -- many at once --------------------------------------------------------------------------------------------------------
 
 
-class ImportIn(Body):
+class PersonasIn(Body):
     text: Annotated[str, Storable] = Field(
         min_length=1,
         max_length=20_000_000,
@@ -135,12 +135,12 @@ class ImportIn(Body):
     review: bool = Field(False, description="Whether each new one waits to be accepted before runs can use it.")
 
 
-class NoteOut(Schema):
+class RowLeftOut(Schema):
     where: str = Field(examples=["line 12"])
     sentence: str
 
 
-class ImportOut(Schema):
+class PersonaImportOut(Schema):
     id: int
     state: str = Field(
         description="`running`: ask again until it is `done`, or `failed` as `error` says.",
@@ -152,7 +152,7 @@ class ImportOut(Schema):
     changed: int = Field(description="Those of a known name that got a new version.")
     unchanged: int
     problem_count: int
-    problems: list[NoteOut] = Field(
+    problems: list[RowLeftOut] = Field(
         description="The first of them: rows that were left out, or came without something."
     )
     error: str
@@ -167,16 +167,16 @@ class DecisionIn(Body):
     decision: Decision
 
 
-class AcceptIn(Body):
+class PersonasAcceptIn(Body):
     document: Id | None = Field(None, description="Only those of this document; left out: all of the project.")
 
 
-class AcceptOut(Schema):
+class PersonasAcceptOut(Schema):
     accepted: int
 
 
-@router.post(PERSONAS + "/import", response={201: ImportOut})
-def import_from_text(request: ApiRequest, project: str, body: ImportIn) -> PersonaImport:
+@router.post(PERSONAS + "/import", response={201: PersonaImportOut})
+def import_from_text(request: ApiRequest, project: str, body: PersonasIn) -> PersonaImport:
     """Bring in personas. A row of no use is named in a sentence and does not keep the others out. Needs the role of curator.
 
     A persona of a name that the project has gets a new version if it says something else. A short text is brought in when
@@ -190,7 +190,7 @@ def import_from_text(request: ApiRequest, project: str, body: ImportIn) -> Perso
     return begun
 
 
-@router.get(PERSONAS + "/import/{int:persona_import}", response=ImportOut)
+@router.get(PERSONAS + "/import/{int:persona_import}", response=PersonaImportOut)
 def get_persona_import(request: ApiRequest, project: str, persona_import: int) -> PersonaImport:
     """How far an import is, and what came of it."""
     return get_object_or_404(project_for(request.auth, project).persona_imports.defer("text"), pk=persona_import)
@@ -210,8 +210,8 @@ def export_personas(
     return StreamingHttpResponse(write(rows), content_type=f"{kind}; charset=utf-8")
 
 
-@router.post(PERSONAS + "/accept", response=AcceptOut)
-def accept_personas(request: ApiRequest, project: str, body: AcceptIn) -> dict[str, int]:
+@router.post(PERSONAS + "/accept", response=PersonasAcceptOut)
+def accept_personas(request: ApiRequest, project: str, body: PersonasAcceptIn) -> dict[str, int]:
     """Accept everybody who waits for review. Needs the role of curator."""
     row = project_for(request.auth, project, Role.CURATOR)
     everybody = people_of(row, body.document) if body.document else row.personas.all()

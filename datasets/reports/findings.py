@@ -72,7 +72,7 @@ class CorpusCoverage(Finding):
     never: int
 
 
-class Coverage(Finding):
+class CoverageFindings(Finding):
     """Of the passages that stood before the assistant, each counted once a conversation."""
 
     used_once: int
@@ -150,7 +150,7 @@ class Lengths(Finding):
 class Findings(Finding):
     summary: ReportSummary
     personas: PersonaFindings
-    coverage: Coverage
+    coverage: CoverageFindings
     quality: QualityFindings
     diversity: Diversity
     lengths: Lengths

@@ -12,7 +12,7 @@ from .bins import quantile, whole_bins, whole_edges
 from .counting import BoundedCounter, Vocabulary, split_words
 from .findings import (
     CorpusCoverage,
-    Coverage,
+    CoverageFindings,
     Depth,
     DocumentShare,
     Findings,
@@ -171,10 +171,10 @@ class Tally:
             else (),
         )
 
-    def _coverage(self, archive: Archive) -> Coverage:
+    def _coverage(self, archive: Archive) -> CoverageFindings:
         corpora = archive.corpora
         once, more = sum(one.used_once for one in corpora), sum(one.used_more for one in corpora)
-        return Coverage(
+        return CoverageFindings(
             used_once=once,
             used_more=more,
             never=sum(one.never for one in corpora),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, SerializerFunctionWrapHandler, model_serializer
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 
 class Part(BaseModel):
@@ -21,3 +23,14 @@ class Variant(Part):
     @model_serializer(mode="wrap")
     def _with_kind(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {"kind": self.kind} | write(self)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """That of its fields: what is written has all of them, as what is read may have."""
+        return handler(_without_writer(schema))
+
+
+def _without_writer(schema: Any) -> Any:
+    """A model's schema, which stands inside its validators, without how it is written."""
+    kept = {name: part for name, part in schema.items() if name != "serialization"}
+    return kept if kept["type"] == "model" else kept | {"schema": _without_writer(kept["schema"])}

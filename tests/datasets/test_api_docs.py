@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +10,10 @@ from typing import Any
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode
+
+from afterimage_web.api import api
 
 pytestmark = pytest.mark.django_db
 
@@ -55,6 +60,35 @@ def test_what_tells_kinds_of_objects_apart_is_asked_for(schema: dict[str, Any]) 
         tag = union["discriminator"]["propertyName"]
         for kind in union["discriminator"]["mapping"].values():
             assert tag in components[kind.rpartition("/")[2]]["required"]
+
+
+def test_every_object_is_described_by_its_own_fields(schema: dict[str, Any]) -> None:
+    components = schema["components"]["schemas"]
+    assert {"kind", "gap", "strategy"} <= components["Pairs"]["properties"].keys()
+    assert {"kind", "form"} <= components["Rows"]["properties"].keys()
+    open_ones = [name for name, part in components.items() if part.get("type") == "object" and "properties" not in part]
+    assert open_ones == []
+
+
+@pytest.mark.parametrize("mode", ["validation", "serialization"])
+def test_no_two_objects_have_one_name(mode: JsonSchemaMode) -> None:
+    """In the description the one would stand for the other."""
+    found: dict[str, str] = {}
+    for model in models_of_operations(mode):
+        for name, part in model.model_json_schema(mode=mode).get("$defs", {}).items():
+            assert found.setdefault(name, json.dumps(part, sort_keys=True)) == json.dumps(part, sort_keys=True), name
+
+
+def models_of_operations(mode: str) -> Iterator[type[BaseModel]]:
+    operations = (
+        operation
+        for _, router in api._routers
+        for view in router.path_operations.values()
+        for operation in view.operations
+    )
+    for operation in operations:
+        models = operation.models if mode == "validation" else operation.response_models.values()
+        yield from (model for model in models if isinstance(model, type) and issubclass(model, BaseModel))
 
 
 def parts_of(value: Any) -> Iterator[dict[str, Any]]:

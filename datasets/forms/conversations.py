@@ -130,6 +130,8 @@ class PlaceForm(forms.Form):
 class VerdictForm(forms.Form):
     decision = forms.ChoiceField(choices=Status.choices)
     version = forms.IntegerField(min_value=1, max_value=LARGEST_ID)
+    seen = forms.ChoiceField(required=False, choices=Status.choices)
+    """The status that the reviewer saw."""
 
 
 class BulkForm(forms.Form):

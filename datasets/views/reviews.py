@@ -15,7 +15,7 @@ from datasets.access import project_view
 from datasets.asking import asked_conversation, asked_filter
 from datasets.filters import ConversationFilter
 from datasets.forms.conversations import VerdictForm
-from datasets.models import Conversation, Project, Role, Status
+from datasets.models import Conversation, Project, Role, Status, User
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services import conversations, reviews
 from datasets.services.errors import Refused
@@ -43,11 +43,8 @@ def review_start(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 def conversation_review(request: HtmxHttpRequest, project: Project, conversation: int) -> HttpResponse:
     """Decide, and go on to the next conversation of the filter; setting one back to review stays with it."""
     wanted, row = asked_filter(request), asked_conversation(project, conversation)
-    form = VerdictForm(request.POST)
     try:
-        if not form.is_valid():
-            raise Refused(UNREADABLE)
-        reviews.record_review(conversation=row, reviewer=request.user, **form.cleaned_data)
+        _record(row, request.user, VerdictForm(request.POST))
     except Refused as refusal:
         fresh = asked_conversation(project, conversation)
         return show_conversation(request, project, fresh, wanted, problem=str(refusal), status=422)
@@ -57,6 +54,21 @@ def conversation_review(request: HtmxHttpRequest, project: Project, conversation
     following = wanted.next_id(project.conversations.all(), decided.pk)
     target = asked_conversation(project, following) if following else decided
     return go_to(request, project, target, wanted, decided=decided, last=following is None)
+
+
+def _record(row: Conversation, reviewer: User, form: VerdictForm) -> None:
+    if not form.is_valid():
+        raise Refused(UNREADABLE)
+    said = form.cleaned_data
+    if said["seen"] and row.status not in (said["seen"], said["decision"]):
+        raise Refused(_decided_since(row))
+    reviews.record_review(conversation=row, reviewer=reviewer, decision=said["decision"], version=said["version"])
+
+
+def _decided_since(row: Conversation) -> str:
+    latest = row.reviews.standing().select_related("reviewer").first()
+    who = latest.reviewer if latest and latest.reviewer else "Somebody"
+    return f"{who} decided on this while you were reading. Decide again if you see it otherwise."
 
 
 @require_POST

@@ -374,3 +374,19 @@ def test_review_begins_for_reviewers_alone(
     assert client_of(viewer).get(url(project, "review-start")).status_code == 403
     assert client_of(stranger).get(url(project, "review-start")).status_code == 404
     assert url(project, "review-start") not in client_of(viewer).get(url(project, "conversation-list")).content.decode()
+
+
+def test_a_verdict_on_what_somebody_else_has_decided_meanwhile_is_asked_for_again(
+    rows: list[Conversation], reviewer: Client, teammate: User, client_of: Clients
+) -> None:
+    decide(client_of(teammate), rows[0], "approved")
+    seen = {"decision": "rejected", "version": rows[0].head_id, "seen": "generated"}
+    address = url(rows[0].project, "conversation-review", rows[0].pk)
+    answer = reviewer.post(address, seen)
+    assert answer.status_code == 422
+    assert f"{teammate} decided on this while you were reading." in answer.content.decode()
+    assert status_of(rows[0]) == "approved"
+    assert 'name="seen" value="approved"' in answer.content.decode()
+    assert reviewer.post(address, seen | {"seen": "approved"}).status_code == 302
+    assert status_of(rows[0]) == "rejected"
+    assert decide(reviewer, rows[0], "rejected").status_code == 302

@@ -280,6 +280,13 @@
   });
   on("change", (event) => { if (event.target.matches(".drop input[type=file]")) listFiles(event.target); });
 
+  // A field takes no more than it may hold: what a browser would cut off without a word is said.
+  on("paste", (event) => {
+    const { maxLength: most, value, selectionStart, selectionEnd } = event.target;
+    const over = most > 0 && value.length - (selectionEnd - selectionStart) + event.clipboardData.getData("text").length - most;
+    if (over > 0) toast(`At most ${most} characters fit here: the last ${over} of what you pasted are cut off.`, "warning");
+  });
+
   // Requests: a thin bar after 300 ms, busy buttons, and words for what failed.
   const waiting = new Set();
   const watch = (request) => {

@@ -112,3 +112,21 @@ def test_the_person_who_is_looked_at_is_in_sight_among_many(
         expect(page.locator("#persona-review article h2")).to_have_text(name)
     expect(page.locator(".tree [aria-current]")).to_be_in_viewport()
     expect(page.get_by_role("heading", name="P53")).to_be_in_viewport()
+
+
+def test_what_is_cut_off_of_a_pasted_text_is_said(
+    project: Project, teammate: User, page_of: Callable[[User], Page]
+) -> None:
+    page = page_of(teammate)
+    page.goto(f"/p/{project.slug}/personas/new/")
+    name = page.locator("#id_name")
+    expect(name).to_be_focused()
+    paste = """(field, text) => {
+        const clipboardData = new DataTransfer();
+        clipboardData.setData("text", text);
+        field.dispatchEvent(new ClipboardEvent("paste", { clipboardData, bubbles: true }));
+    }"""
+    name.evaluate(paste, "short")
+    expect(page.locator(".toast")).to_have_count(0)
+    name.evaluate(paste, "x" * 130)
+    expect(page.locator(".toast")).to_contain_text("the last 30 of what you pasted are cut off")

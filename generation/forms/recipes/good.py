@@ -16,7 +16,6 @@ from .retrieving import RetrieverFields, initial_retriever
 BUILT_IN = (*MODEL_CRITERIA, *VECTOR_CRITERIA)
 USUAL = Judging()
 GRADES = tuple(Grades.model_fields)
-NAMES = {"vector_grounding": "Closeness to passages", "coherence": "Coherence", "relevance": "Relevance of questions"}
 
 
 def is_judged(said: dict[str, Any]) -> bool:
@@ -90,7 +89,7 @@ class GoodFields(RetrieverFields):
                 max_value=100,
                 required=False,
                 initial=USUAL.weights.get(name),
-                label=NAMES.get(name, name.capitalize()),
+                label=name.replace("_", " ").capitalize(),
             )
         for grade in GRADES:
             self.fields[f"grade_{grade}"] = forms.FloatField(

@@ -46,19 +46,19 @@ def overview(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def parts() -> Table:
     failing = failing_parts()
-    rows = [[name, "Does not work" if part in failing else "Works"] for part, name in PARTS.items()]
+    rows = [[name, "⚠ Does not work" if part in failing else "Works"] for part, name in PARTS.items()]
     disk = shutil.disk_usage(settings.DATA_DIR)
     rows.append(["Disk of the data folder", f"{disk.free / 2**30:.1f} of {disk.total / 2**30:.1f} GB free"])
     rows += [[f"Workers of the queue “{queue}”", _heard(pulse.silence(queue))] for queue in queues()]
     if sealed := _unreadable_keys():
-        rows.append(["Keys of endpoints", f"{sealed} cannot be opened with ENCRYPTION_KEYS: enter them again"])
+        rows.append(["Keys of endpoints", f"⚠ {sealed} cannot be opened with ENCRYPTION_KEYS: enter them again"])
     return {"headers": ["Part", "State"], "rows": rows}
 
 
 def _heard(silence: int | None) -> str:
     if silence is None:
-        return "Never heard of"
-    return "Listening" if silence <= pulse.FRESH else f"Last heard of {silence} s ago"
+        return "⚠ Never heard of"
+    return "Listening" if silence <= pulse.FRESH else f"⚠ Last heard of {silence} s ago"
 
 
 def _unreadable_keys() -> int:

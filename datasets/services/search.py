@@ -24,6 +24,8 @@ PATIENCE = 5.0
 MODEL_PATIENCE = 20.0
 """Seconds that they wait for the question's vector: a model of this machine is loaded first."""
 
+LOST = "The search index of this corpus is missing: have all its files read again."
+
 
 class Embedder(Protocol):
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
@@ -62,8 +64,10 @@ def search_corpus(*, corpus: Corpus, query: str, limit: int) -> list[Hit]:
     where = f"The server at {corpus.adopted.url}" if corpus.adopted else "The search index"
     try:
         return asyncio.run(_search(corpus, query, limit))
-    except IndexMissing:
-        return []
+    except IndexMissing as error:
+        if not corpus.passages.exists():
+            return []
+        raise Refused(LOST) from error
     except (IndexUnavailable, TimeoutError) as error:
         raise Refused(f"{where} does not answer: try again in a minute.") from error
     except (IndexFault, Undecryptable) as error:

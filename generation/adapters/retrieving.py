@@ -15,7 +15,7 @@ from datasets.index import Hit, IndexFault, IndexMismatch, IndexMissing, IndexUn
 from datasets.models import AdoptedCollection, Corpus
 from datasets.schema import Source
 from datasets.services.adopted_index import check_collection, check_size
-from datasets.services.search import Index, open_index
+from datasets.services.search import LOST, Index, open_index
 from generation.engine.errors import FatalError, OutOfCalls, TransientError
 from generation.engine.protocols import Embedder, Retriever
 from generation.engine.providers.cached_embedder import CachedEmbedder, VectorCache
@@ -40,7 +40,9 @@ class CorpusRetriever:
         dense = await self._vector(query)
         try:
             hits = await self.index.search(query, limit=self.depth, dense=dense)
-        except (IndexUnavailable, IndexMissing) as error:  # an index that is made anew is missing for a moment
+        except IndexMissing as error:  # as it is for a moment while it is made anew
+            raise TransientError(LOST) from error
+        except IndexUnavailable as error:
             raise TransientError(str(error)) from error
         except IndexFault as error:
             raise FatalError(str(error)) from error

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
+from django.conf import settings
+from django.urls import reverse
 
 from datasets import pulse
-from datasets.models import Conversation, Document, Passage, SourceFile
+from datasets.index import PassageIndex, connect
+from datasets.models import Conversation, Corpus, Document, Passage, SourceFile
 from datasets.services import corpora
+from datasets.services.search import LOST
 from generation.models import CorpusEmbedding, Run
 from tests.datasets.ingesting import read
 from tests.faults.stage import Stage, assert_whole, landed, state_of, wait_for, wait_for_state
@@ -57,6 +63,29 @@ def test_a_corpus_without_passages_fails_the_conversations_and_says_why(stage: S
 
     wait_for(lambda: state_of(run) == Run.State.STOPPED, within=30, what="that the run stops")
     assert "its passages may have been deleted" in run.reason
+
+
+def test_a_lost_index_is_called_so_and_made_anew_by_reading_again(stage: Stage, steady_worker: Worker) -> None:
+    corpus = stage.add_corpus()
+    address = reverse("datasets:corpus-search", args=[stage.project.slug, corpus.pk])
+    assert "Pump number" in stage.browser.get(address, {"q": "pump"}).content.decode()
+
+    asyncio.run(_drop_index(corpus))
+
+    assert LOST in stage.browser.get(address, {"q": "pump"}).content.decode()
+    run = stage.launch(corpus=corpus.pk, retrieval={"when": "answer"}, conversations=40, concurrency=8)
+    wait_for(lambda: state_of(run) == Run.State.STOPPED, within=40, what="that the run stops")
+    assert LOST in run.reason
+
+    corpora.reread_corpus(corpus=corpus, user=stage.user)
+    for source in corpus.files.all():
+        read(source)
+    assert "Pump number" in stage.browser.get(address, {"q": "pump"}).content.decode()
+
+
+async def _drop_index(corpus: Corpus) -> None:
+    async with connect(settings.QDRANT_URL, settings.QDRANT_API_KEY) as client:
+        await PassageIndex(client, corpus.collection).drop()
 
 
 def test_an_embedding_endpoint_that_stumbles_is_waited_for_and_one_that_refuses_stops_the_run(

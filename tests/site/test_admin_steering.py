@@ -65,8 +65,8 @@ def test_the_first_page_says_which_parts_work_and_who_listens(administrator: Cli
     settings.QDRANT_URL = "unix:///nowhere/vectors.sock"
     page = overview(administrator)
     assert "Database Works" in page
-    assert "Search index (Qdrant) Does not work" in page
-    assert "Workers of the queue “default” Never heard of" in page
+    assert "Search index (Qdrant) ⚠ Does not work" in page
+    assert "Workers of the queue “default” ⚠ Never heard of" in page
     assert "Workers of the queue “press” Listening" in page
     assert "GB free" in page
 

@@ -78,6 +78,22 @@ def test_everything_that_stays_up_is_watched_and_every_server_has_a_pinned_versi
     assert "/health/live" in (ROOT / "Dockerfile").read_text()
 
 
+def test_no_log_grows_for_ever_and_no_container_of_ours_may_become_root() -> None:
+    for name, service in SERVICES.items():
+        assert service["logging"]["options"]["max-size"], name
+    for name, service in OURS.items():
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+    assert re.search(r"^USER afterimage$", (ROOT / "Dockerfile").read_text(), flags=re.MULTILINE)
+
+
+def test_no_database_logs_what_people_write() -> None:
+    from afterimage_web.embedded.postgres import SETTINGS
+
+    for name in ("log_min_error_statement", "log_error_verbosity"):
+        assert f"-c {name}={SETTINGS[name]}" in SERVICES["postgres"]["command"]
+
+
 def test_servers_are_reached_by_our_containers_alone() -> None:
     assert yaml.safe_load(COMPOSE)["networks"]["services"] == {"internal": True}
     for name in ("postgres", "redis", "qdrant"):

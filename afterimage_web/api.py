@@ -12,6 +12,7 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 from ninja.renderers import JSONRenderer
 
+from afterimage_web.api_once import done_once
 from afterimage_web.api_problems import BEFORE, NO_OBJECT, complaints, only_known_parameters
 from datasets.api.auth import TokenAuth
 from datasets.services.errors import Refused
@@ -28,7 +29,12 @@ null, and `limit` and the filter along with it.
     curl -H "Authorization: Bearer $TOKEN" "https://…/conversations?status=approved&limit=200&cursor=4711"
 
 What is refused comes with one sentence in `detail`, and in `field` what it is about: `recipe.conversations`. Misspelt
-fields and parameters are refused as well. Times are in UTC. What takes longer is done by a worker: ask for the thing that
+fields and parameters are refused as well. A request that changes something may have a header `Idempotency-Key`, any text
+of yours: sent again within a day with the same key, it is not done again, and answered as the first time.
+
+    curl -H "Idempotency-Key: nightly-2026-11-21" -H "Authorization: Bearer $TOKEN" …/runs --json @run.json
+
+Times are in UTC. What takes longer is done by a worker: ask for the thing that
 you were given, a file, run, export or import, until its `state` says that it has ended.
 """
 UNKNOWN_CALLER = "Send a valid token as `Authorization: Bearer …`: you can make one on your account page."
@@ -46,6 +52,7 @@ PROBLEMS = {
     "401": "There is no valid token",
     "403": "Your role in the project does not allow it",
     "404": "It does not exist, or not for you",
+    "409": "Somebody, or another request, was faster",
     "422": "It cannot be done as it was asked for",
 }
 
@@ -97,7 +104,14 @@ api = Api(
     renderer=Utf8Renderer(),
     docs=Swagger(settings={"validatorUrl": None, "defaultModelsExpandDepth": 0}),
 )
+
+
+def _refuse(request: HttpRequest, status: int, detail: str, field: str = "") -> HttpResponse:
+    return api.create_response(request, {"detail": detail, "field": field}, status=status)
+
+
 api.add_decorator(only_known_parameters)
+api.add_decorator(done_once(_refuse), mode="view")
 api.add_router("/", "datasets.api.router")
 api.add_router("/", "generation.api.router")
 
@@ -108,10 +122,6 @@ api.add_router("/", elsewhere)  # last: whatever no other address matches
 @elsewhere.api_operation(["GET", "POST", "PUT", "PATCH", "DELETE"], "/{path:address}", include_in_schema=False)
 def nowhere(request: HttpRequest, address: str) -> None:
     raise Http404
-
-
-def _refuse(request: HttpRequest, status: int, detail: str, field: str = "") -> HttpResponse:
-    return api.create_response(request, {"detail": detail, "field": field}, status=status)
 
 
 @api.exception_handler(AuthenticationError)

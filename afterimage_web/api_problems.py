@@ -22,9 +22,8 @@ BEFORE = {
     400: "The request cannot be read: check its form and its size.",
     405: "This address does not take that method: the header “Allow” of this answer names those that it takes.",
     413: "The request is larger than this server takes: send less at once.",
-    500: "Something went wrong in the server, which has written down what: try again, or tell whoever runs it.",
 }
-"""What is said where the request did not come as far as an operation, or not back from it."""
+"""What is said where the request did not come as far as an operation. What breaks there, `troubles.py` tells."""
 _SHOULD = re.compile(r"^[A-Z]\w*( input)? should (?P<what>.*)$", re.DOTALL)
 
 

@@ -181,7 +181,7 @@ class ConfigJob:
 
     def _notes(self) -> list[str]:
         if self.pairs:
-            return ["Conversations whose answers are judged alike make no pair, so that there may be fewer pairs."]
+            return afterimage.left_aside_of_pairs(self.config)
         return afterimage.left_aside(self.config)
 
     def _corpus(self, project: Project, say: Say) -> Corpus | None:

@@ -425,3 +425,16 @@ def test_only_curators_paste_and_only_rows_of_the_project_can_be_chosen(
     answer = paste(project, curator, text_of(documents={"path": "x"}), corpus=foreign.pk)
     assert "corpus" in answer.context["config"].errors
     assert curator.get(reverse("generation:recipe-config", args=[project.slug])).status_code == 405
+
+
+def test_what_a_config_says_that_pairs_have_no_place_for_is_told() -> None:
+    config = read(
+        preference={"save_log": True},
+        generation={"stopping": [{"type": "fixed", "n": 3}]},
+        quality={"auto_improve": True},
+        skills={"enabled": True},
+    )
+    notes = " ".join(afterimage.left_aside_of_pairs(config))
+    for told in ("save_log", "generation.stopping is left aside", "auto_improve is left aside", "Skills are not used"):
+        assert told in notes
+    assert len(afterimage.left_aside_of_pairs(read(preference={}))) == 1

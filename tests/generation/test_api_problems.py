@@ -156,7 +156,7 @@ def test_what_goes_wrong_in_the_server_is_told_in_the_same_shape(
     program = Program.of(teammate)
     program.client.raise_request_exception = False
     monkeypatch.setattr("datasets.api.projects.overview_of", lambda project: 1 / 0)
-    assert "Something went wrong" in told(program.call("GET", HOME), 500)[1]
+    assert "broke on the server" in told(program.call("GET", HOME), 500)[1]
 
 
 def test_pages_keep_their_own_refusals(project: Project, client: Client) -> None:

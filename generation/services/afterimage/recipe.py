@@ -38,6 +38,7 @@ SAME = {"oumi": "messages"}
 EXPORTED_GAP = 0.2
 """Between the answers of a pair that the library's exporter writes."""
 LOCAL = "http://localhost:8000/v1"
+SKILLS = "Skills are not used here: the sections skills and skill are left aside."
 QDRANT = "http://localhost:6333"
 
 
@@ -282,6 +283,23 @@ def left_aside(config: Config) -> list[str]:
     return list(_left_aside(config))
 
 
+def left_aside_of_pairs(config: Config) -> list[str]:
+    """The same where preference pairs are made of it."""
+    return list(_left_aside_of_pairs(config))
+
+
+def _left_aside_of_pairs(config: Config) -> Iterator[str]:
+    yield "Conversations whose answers are judged alike make no pair, so that there may be fewer pairs."
+    if preference_of(config).save_log:
+        yield "save_log: every answer stays in the project with its score, and the format ultrafeedback writes them all."
+    if config.generation.stopping:
+        yield "generation.stopping is left aside: num_pairs alone ends a run of pairs."
+    if config.quality.auto_improve:
+        yield "auto_improve is left aside: pairs compare answers as they were given."
+    if config.skills.enabled or config.skill is not None:
+        yield SKILLS
+
+
 def left_to_pages(config: Config) -> list[str]:
     """The same where a run is only launched: what is done with its conversations afterwards has pages of its own."""
     return [*_left_aside(config), *_after_the_run(config)]
@@ -296,7 +314,7 @@ def _left_aside(config: Config) -> Iterator[str]:
             f"{recipes.Improving().attempts} times; the best one counts."
         )
     if config.skills.enabled or config.skill is not None:
-        yield "Skills are not used here: the sections skills and skill are left aside."
+        yield SKILLS
     if config.preference is not None:
         yield (
             "The section preference says nothing of conversations: runs of pairs are a choice of the run's form, and on "

@@ -9,6 +9,7 @@ from zlib import crc32
 
 from django.contrib import messages
 from django.db import transaction
+from django.db.models import Avg, Count
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_GET, require_POST
@@ -55,6 +56,10 @@ def _page(request: HtmxHttpRequest, run: Run, budget_form: BudgetForm, status: i
     context = {
         "run": run,
         "progress": now,
+        # Of a run that lives, whose page asks every two seconds, there may be a hundred thousand to look at.
+        "judged": None
+        if run.is_active
+        else run.batch.conversations.aggregate(mean=Avg("score"), number=Count("score")),
         "budget_form": budget_form,
         "subtitle": f"{run.frozen['corpus_name'] or 'Ungrounded'} · {run.frozen['models']['respondent']['model']}",
         "models": [(role, model) for role in get_args(ModelRole) if (model := run.frozen["models"].get(role))],

@@ -30,7 +30,12 @@ FIELD_OF = {
 class RecipeForm(WhatFields, PeopleFields, WhoFields, ManyFields, GoodFields, MoreFields):
     """Every choice is of the project. `recipe()` is the validated recipe of a valid form."""
 
-    save_as = forms.CharField(max_length=100, required=False, label="Keep as a recipe")
+    save_as = forms.CharField(
+        max_length=100,
+        required=False,
+        label="Keep as a recipe",
+        help_text="Its name, by which it is found again under Recipes.",
+    )
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -343,6 +343,26 @@
   on("DOMContentLoaded", begin);
   on("htmx:load", settle);
 
+  // The words of a question are marked in what it found, without touching the text.
+  const markAsked = () => {
+    if (!CSS.highlights) return;
+    const found = new Highlight();
+    for (const box of all("[data-asked]")) {
+      const words = box.dataset.asked.match(/[\p{L}\p{N}]{3,}/gu) ?? [];
+      if (!words.length) continue;
+      const wanted = new RegExp(`(?<![\\p{L}\\p{N}])(?:${words.join("|")})`, "giu");
+      const texts = document.createTreeWalker(box, NodeFilter.SHOW_TEXT);
+      for (let text = texts.nextNode(); text; text = texts.nextNode()) {
+        for (const { index, 0: word } of text.data.matchAll(wanted)) {
+          found.add(new StaticRange({ startContainer: text, startOffset: index, endContainer: text, endOffset: index + word.length }));
+        }
+      }
+    }
+    CSS.highlights.set("asked", found);
+  };
+  on("DOMContentLoaded", markAsked);
+  on("htmx:load", markAsked);
+
   // The numbers under a chart stay open when a poll brings the chart anew.
   const caption = (details) => details.closest("figure").querySelector("figcaption").textContent;
   let opened = new Set();

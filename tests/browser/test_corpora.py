@@ -32,6 +32,15 @@ DROP = """(input) => {
     input.closest(".drop").dispatchEvent(event);
 }"""
 
+FOUND = """(results, [question, passage]) => {
+    const box = Object.assign(document.createElement("div"), { className: "sources", textContent: passage });
+    box.dataset.asked = question;
+    results.replaceChildren(box);
+    results.dispatchEvent(new CustomEvent("htmx:load", { bubbles: true }));
+}"""
+MARKED = """() => [...CSS.highlights.get("asked")].map(
+    (range) => range.startContainer.data.slice(range.startOffset, range.endOffset))"""
+
 
 def test_a_chosen_folder_keeps_its_paths(project: Project, teammate: User, page_of: PageOf, tmp_path: Path) -> None:
     corpus = corpora.create_corpus(project=project, name="Manual", user=None)
@@ -76,3 +85,15 @@ def test_a_collection_is_adopted_step_by_step(
     assert corpus.adopted is not None
     page.get_by_role("link", name="Later").click()
     expect(page.get_by_text("searched by its vectors alone")).to_be_visible()
+
+
+def test_the_words_of_a_question_are_marked_in_what_it_finds(project: Project, teammate: User, page_of: PageOf) -> None:
+    corpus = corpora.create_corpus(project=project, name="Animals", user=None)
+    page = page_of(teammate)
+    page.goto(reverse("datasets:corpus-search", args=[project.slug, corpus.pk]))
+    page.locator("#results").evaluate(
+        FOUND, ["where the cat (sleeps", "The cat sleeps on the warm windowsill; a bobcat <i>not</i>."]
+    )
+    assert page.evaluate(MARKED) == ["The", "cat", "sleeps", "the"]
+    page.locator("#results").evaluate(FOUND, ["windowsill", "The cat sleeps on the warm windowsill."])
+    assert page.evaluate(MARKED) == ["windowsill"]

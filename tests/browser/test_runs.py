@@ -164,3 +164,15 @@ def test_a_wrong_field_in_a_fold_is_opened_and_has_the_cursor(
     page.locator("#id_judge_temperature").fill("9")
     page.get_by_role("button", name="Launch").click()
     expect(page.locator("#id_judge_temperature")).to_be_focused()
+
+
+def test_a_menu_opens_inside_the_page_of_a_phone(project: Project, teammate: User, page_of: PageOf) -> None:
+    expert(project)
+    page = page_of(teammate)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/p/{project.slug}/runs/new/")
+    page.locator("main details.menu > summary").click()
+    box = page.locator("main .menu-items").bounding_box()
+    assert box is not None
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390

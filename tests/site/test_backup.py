@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -13,8 +16,10 @@ from django.core.management import CommandError
 from django.db import connection
 
 from afterimage_web.management.archiving import back_up, restore
+from datasets import pulse
 from datasets.models import Conversation, Corpus, Project, SourceFile, Version
 from tests.factories import make_conversation, make_corpus
+from tests.workers import ROOT, addresses
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -70,6 +75,24 @@ def test_what_is_no_backup_is_refused_and_changes_nothing(project: Project, tmp_
     with pytest.raises(CommandError, match="pg_restore failed"):
         restore(tmp_path / "half.tar", replace=True)
     assert Project.objects.filter(pk=project.pk).exists()
+
+
+def test_a_backup_goes_through_pipes_and_is_not_put_back_while_workers_listen(project: Project, tmp_path: Path) -> None:
+    program = [sys.executable, "manage.py"]
+    environment = os.environ | addresses() | {"AFTERIMAGE_DATA": str(tmp_path)}  # this session holds its own
+    outside = {"cwd": ROOT, "env": environment, "capture_output": True}
+    made = subprocess.run([*program, "backup", "-"], **outside, check=True)
+    assert b"keep it where it is safe" in made.stderr
+    Project.objects.all().delete()
+
+    pulse.beat(["press"])
+    refused = subprocess.run([*program, "restore", "-"], **outside, input=made.stdout)
+    assert (refused.returncode, b"Workers are at work here" in refused.stderr) == (1, True)
+    pulse.board().delete("pulse:press", "pulse:default")
+
+    done = subprocess.run([*program, "restore", "-"], **outside, input=made.stdout, check=True)
+    assert done.stdout.startswith(b"Restored.")
+    assert Project.objects.filter(slug=project.slug).exists()
 
 
 def test_an_archive_writes_nothing_outside_the_data_folder(project: Project, tmp_path: Path) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
+import sys
+import tempfile
 from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path, help="what `backup` has written")
+        parser.add_argument("file", type=Path, help="what `backup` has written, - for the standard input")
         parser.add_argument("--replace", action="store_true", help="lose the projects that are there now")
 
     def handle(self, *, file: Path, replace: bool, **_: Any) -> None:
@@ -30,8 +33,18 @@ class Command(BaseCommand):
         try:
             with own(settings.DATA_DIR, workers=False, say=lambda _: None):
                 if any(map(pulse.listens, queues())):
-                    raise CommandError("Workers are at work here: stop them and the web server first.")
-                files = archiving.restore(file, replace=replace)
+                    raise CommandError(
+                        "Workers are at work here: stop them and the web server, and wait half a minute."
+                    )
+                files = self.restore(file, replace)
         except EmbeddedError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"Restored. Start everything: workers then read {files} files again for the search index.")
+
+    def restore(self, file: Path, replace: bool) -> int:
+        if file != Path("-"):
+            return archiving.restore(file, replace=replace)
+        with tempfile.NamedTemporaryFile(dir=settings.DATA_DIR) as whole:
+            shutil.copyfileobj(sys.stdin.buffer, whole)
+            whole.flush()
+            return archiving.restore(Path(whole.name), replace=replace)

@@ -81,9 +81,11 @@ class Switchboard:
         return self._servers[endpoint]
 
     def embedder(self, endpoint: int, model: str, policy: RetryPolicy = USUAL) -> Embedder:
-        note = self.meter.of(endpoint)
-        server = self.server(endpoint)
-        return embedder_of(self._pool, server, model, policy, note=note, hear=lambda trouble: self.hear(trouble))
+        """Slowed down with whatever else is asked of the endpoint."""
+        server, limiter, note = self.server(endpoint), self._limiters[endpoint], self.meter.of(endpoint)
+        return embedder_of(
+            self._pool, server, model, policy, limiter=limiter, note=note, hear=lambda trouble: self.hear(trouble)
+        )
 
     def model(self, endpoint: int, name: str, policy: RetryPolicy = USUAL) -> ChatModel:
         row = self._row(endpoint)

@@ -15,10 +15,13 @@ from generation.engine.protocols import Embedder
 
 from .chat import post
 from .keys import Hear
+from .limits import AdaptiveLimiter
+from .local_embedder import LocalEmbedder
 from .retrying import USUAL, RetryPolicy, retried
 from .servers import ClientPool, Server
 
 BATCH = 128
+AT_ONCE = 8
 MOST_TOKENS = 100_000_000
 """No request has more, whatever a server says."""
 
@@ -49,24 +52,27 @@ def embedder(
     model: str,
     policy: RetryPolicy = USUAL,
     *,
+    limiter: AdaptiveLimiter | None = None,
     note: Note = _nobody,
     hear: Hear = _nobody,
 ) -> Embedder:
     """The embedding model of that name: behind the server, or on this machine where that is the server.
 
+    `limiter` is shared with whatever else is asked of the server; without one, 8 requests are in flight at most.
     `note` is told of each request that is paid for, which those to this machine are not; `hear` why one is tried again.
     Raises FatalError when this machine has no such model.
     """
     if server.local_models is None:
-        return OpenAIEmbedder(pool, server, model, policy, note=note, hear=hear)
+        return OpenAIEmbedder(pool, server, model, policy, limiter=limiter, note=note, hear=hear)
     if model not in server.local_models:
         known = ", ".join(server.local_models) or "none"
         raise FatalError(f"There is no embedding model “{model}” on this machine (there are: {known}).")
-    return pool.local(server.local_models[model])
+    return LocalEmbedder(server.local_models[model])
 
 
 class OpenAIEmbedder:
-    """One embedding model of one server, asked for at most 128 texts a request, each request tried again by itself.
+    """One embedding model of one server, asked for at most 128 texts a request, each request slowed down as the server
+    wishes and tried again by itself.
 
     Raises FatalError or TransientError.
     """
@@ -79,6 +85,7 @@ class OpenAIEmbedder:
         policy: RetryPolicy = USUAL,
         *,
         batch: int = BATCH,
+        limiter: AdaptiveLimiter | None = None,
         note: Note = _nobody,
         hear: Hear = _nobody,
     ) -> None:
@@ -87,6 +94,7 @@ class OpenAIEmbedder:
         self._model = model
         self._policy = policy
         self._batch = batch
+        self._limiter = limiter or AdaptiveLimiter(AT_ONCE)
         self._note = note
         self._hear = hear
 
@@ -100,7 +108,7 @@ class OpenAIEmbedder:
     async def _part(self, texts: list[str]) -> list[list[float]]:
         spent = _Spent()
         try:
-            return await retried(lambda: self._request(texts, spent), self._policy)
+            return await retried(lambda: self._limiter.within(lambda: self._request(texts, spent)), self._policy)
         finally:  # a reply that was no use is paid for like any other
             if spent.replies:
                 self._note(Embedded(self._model, spent.tokens, spent.latency, spent.tries))

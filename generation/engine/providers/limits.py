@@ -5,9 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from generation.engine.errors import Overloaded
 from generation.engine.protocols import ChatModel, ChatRequest, Completion
+
+T = TypeVar("T")
 
 WINDOW = 1.0
 """Seconds in which the limit is cut once at most: a burst of refusals is one piece of news."""
@@ -47,6 +51,22 @@ class AdaptiveLimiter:
         self._ceiling = max(1, most)
         self._limit = float(self._ceiling) if whole else min(self._limit, float(self._ceiling))
         self._admit()
+
+    async def within(self, call: Callable[[], Awaitable[T]]) -> T:
+        """The result of `call`, once there is room for it. What became of it moves the limit.
+
+        Waiting out a backoff must not hold a place, so retries go around this, not into it.
+        """
+        await self.acquire()
+        try:
+            result = await call()
+            self.succeeded()
+            return result
+        except Overloaded as error:
+            self.overloaded(error.retry_after)
+            raise
+        finally:
+            self.release()
 
     async def acquire(self) -> None:
         if not self._waiters and self._has_room():
@@ -97,20 +117,11 @@ class AdaptiveLimiter:
 
 
 class Limited:
-    """A model under a limit. Waiting out a backoff must not hold a place, so retries go around it, not into it."""
+    """A model under a limit, which others that ask the same server may share."""
 
     def __init__(self, model: ChatModel, limiter: AdaptiveLimiter) -> None:
         self._model = model
         self._limiter = limiter
 
     async def complete(self, request: ChatRequest) -> Completion:
-        await self._limiter.acquire()
-        try:
-            completion = await self._model.complete(request)
-            self._limiter.succeeded()
-            return completion
-        except Overloaded as error:
-            self._limiter.overloaded(error.retry_after)
-            raise
-        finally:
-            self._limiter.release()
+        return await self._limiter.within(lambda: self._model.complete(request))

@@ -1,120 +1,112 @@
-"""Embeddings by a SentenceTransformer on this machine, in processes of their own: the extra `local-embeddings`."""
+"""Embeddings by a SentenceTransformer on this machine: the extra `local-embeddings`."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
+import hashlib
 import json
 import os
+import stat
+import subprocess
 import sys
+import tempfile
+import threading
 from array import array
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
 
 from generation.engine.errors import FatalError, TransientError
 
 BATCH = 64
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of one answer: 64 vectors of 4,096 dimensions take 2 MB."""
-ROOT = Path(__file__).resolve().parents[3]
+KEPT = 600.0
+"""Seconds for which models stay loaded after they were last asked."""
+PATIENCE = 30.0
+"""Seconds for the process that holds them to start, before any model is loaded."""
+PROGRAM = Path(__file__).with_name("local_worker.py")
 
 
 class LocalEmbedder:
-    """One SentenceTransformer, by its name or the folder that it is in, loaded once a process when it is first needed.
+    """One SentenceTransformer, by its name or the folder that it is in.
 
-    Plain processes with pipes rather than a pool of `multiprocessing`, which may not be used inside a worker of Celery.
-    Use it as an async context manager: the processes end with the block, and with a parent that is killed. Raises
-    FatalError when the extra is not installed or the model cannot be loaded, TransientError when a process died.
+    Models are held by one process for all that meet in the same `place`, a folder of one user: who asks first starts it,
+    and it outlives the event loop that asked, though not for long the process. Raises FatalError when the extra is not
+    installed or the model cannot be loaded, TransientError when that process died.
     """
 
-    def __init__(self, model: str, *, workers: int = 1, batch: int = BATCH) -> None:
+    def __init__(self, model: str, *, place: Path | None = None, batch: int = BATCH) -> None:
         self._model = model
-        self._workers = workers
+        self._place = place
         self._batch = batch
-        self._free: asyncio.Queue[Process | None] | None = None
-        self._running: set[Process] = set()
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(self, *exception: object) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Ends the processes, and with them whatever they are at."""
-        for process in list(self._running):
-            await self._end(process)
 
     async def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """One vector a text, in the order of the texts."""
-        parts = [list(texts[start : start + self._batch]) for start in range(0, len(texts), self._batch)]
-        made = await asyncio.gather(*(self._part(part) for part in parts))
-        return [vector for part in made for vector in part]
+        vectors: list[list[float]] = []
+        for start in range(0, len(texts), self._batch):
+            vectors += await self._part(list(texts[start : start + self._batch]))
+        return vectors
 
     async def _part(self, texts: list[str]) -> list[list[float]]:
-        line = await self._asked(json.dumps({"texts": texts}))
+        place = self._place or usual_place()
+        line = await _exchanged(place, json.dumps({"model": self._model, "texts": texts}))
         answer = json.loads(line)
         if "error" in answer:
             raise FatalError(answer["error"])
         return [_vector(said) for said in answer["vectors"]]
 
-    async def _asked(self, question: str) -> bytes:
-        """The answer of whichever process is free next."""
-        free = self._places()
-        process = await free.get()
-        try:
-            process = process or await self._start()
-            line = await _exchange(process, question)
-        except BaseException:  # cancelled in the middle too: what it would answer next is not for whoever asks next
-            if process:
-                await asyncio.shield(self._end(process))
-            free.put_nowait(None)
-            raise
-        free.put_nowait(process)
-        return line
 
-    def _places(self) -> asyncio.Queue[Process | None]:
-        """Processes that wait for work, and None for each that there may be besides."""
-        if self._free is None:
-            self._free = asyncio.Queue()
-            for _ in range(self._workers):
-                self._free.put_nowait(None)
-        return self._free
-
-    async def _start(self) -> Process:
-        # As many threads as leave the other processes theirs.
-        threads = str(max(1, (os.cpu_count() or 1) // self._workers))
-        command = [sys.executable, "-m", "generation.engine.providers.local_worker", self._model]
-        environment = {"OMP_NUM_THREADS": threads} | os.environ | {"PYTHONPATH": str(ROOT)}
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=PIPE, stdout=PIPE, env=environment, limit=LONGEST_LINE
-        )
-        self._running.add(process)
-        return process
-
-    async def _end(self, process: Process) -> None:
-        self._running.discard(process)
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+def usual_place() -> Path:
+    """Where the processes of this installation and user meet. Raises FatalError when somebody else may be there."""
+    installation = hashlib.sha256(f"{PROGRAM}\n{sys.executable}".encode()).hexdigest()[:12]
+    place = Path(tempfile.gettempdir()) / f"afterimage-models-{os.getuid()}-{installation}"
+    place.mkdir(mode=0o700, exist_ok=True)
+    found = place.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
+        raise FatalError(f"Others than this user may write to {place}: remove it.")
+    return place
 
 
-async def _exchange(process: Process, question: str) -> bytes:
-    assert process.stdin is not None
-    assert process.stdout is not None
+async def _exchanged(place: Path, question: str) -> bytes:
+    reader, writer = await _connected(place)
     try:
-        process.stdin.write(question.encode() + b"\n")
-        await process.stdin.drain()
-        line = await process.stdout.readline()
+        writer.write(question.encode() + b"\n")
+        await writer.drain()
+        line = await reader.readline()
     except ConnectionError:
         line = b""
+    finally:
+        writer.close()
     if not line.endswith(b"\n"):
         raise TransientError(
-            "A process of the local embedding model died, perhaps because the machine ran out of memory."
+            "The process of the local embedding models died, perhaps because the machine ran out of memory."
         )
     return line
+
+
+async def _connected(place: Path) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """To the process that holds the models, which is started where there is none."""
+    started: subprocess.Popen[bytes] | None = None
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    return await asyncio.open_unix_connection(place / "socket", limit=LONGEST_LINE)
+                except (FileNotFoundError, ConnectionRefusedError):
+                    if started is None or started.poll() is not None:
+                        started = _start(place)
+                    await asyncio.sleep(0.05)
+    except TimeoutError:
+        raise TransientError("The process of the local embedding models does not start.") from None
+
+
+def _start(place: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-P", str(PROGRAM), str(place), str(os.getpid()), str(KEPT)]
+    # In a session of its own, so that it does not take Ctrl-C for its own: it sees when its parent has ended.
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+    threading.Thread(target=process.wait, daemon=True).start()  # or it would stay as a zombie
+    return process
 
 
 def _vector(said: str) -> list[float]:

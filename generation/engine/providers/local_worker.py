@@ -1,46 +1,98 @@
-"""A process with one SentenceTransformer: a line of JSON in, a line of JSON out, until there is no more input.
+"""The process that holds the embedding models of this machine, for all processes of one user that ask it.
 
-    python -m generation.engine.providers.local_worker MODEL
+    python -P local_worker.py FOLDER PARENT SECONDS
 
-In: {"texts": ["…"]}. Out: {"vectors": ["…"]}, each the base64 of little-endian float32 numbers, or {"error": "…"}.
+It listens at FOLDER/socket; of several that are started there, one stays. In: {"model": "…", "texts": ["…"]} as a line of
+JSON. Out: {"vectors": ["…"]}, each the base64 of little-endian float32 numbers, or {"error": "…"}. It ends when nobody has
+asked for so many seconds, and as soon as it is at nothing and PARENT, the process that started it, has ended.
+
+It is run by its path and imports nothing of the package, so that it listens at once.
 """
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import fcntl
 import json
 import os
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
+MODELS = 2
+"""Held at once, those that were asked last: each takes hundreds of megabytes."""
+LONGEST_LINE = 64 * 1024 * 1024
 NOT_INSTALLED = (
     "Embeddings on this machine need the extra “local-embeddings”: "
     'install it for every worker with pip install ".[local-embeddings]" in the folder of AfterImage.'
 )
 
 
-def main(name: str) -> None:
-    # Whatever a library prints must not stand among the answers.
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    model, trouble = _loaded(name)
-    for line in sys.stdin:
-        answer = {"error": trouble} if model is None else {"vectors": _encoded(model, json.loads(line)["texts"])}
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+class Desk:
+    """Who asks at the moment, and when somebody last did. Questions are answered one after another, in a thread."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._asking = 0
+        self._last = time.monotonic()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._asking += 1
+        try:
+            if line := await reader.readline():
+                answer = await asyncio.get_running_loop().run_in_executor(self._thread, _answered, json.loads(line))
+                writer.write(json.dumps(answer).encode() + b"\n")
+                await writer.drain()
+        except ConnectionError:
+            pass  # whoever asked waits no longer
+        finally:
+            self._asking -= 1
+            self._last = time.monotonic()
+            writer.close()
+
+    async def until_unused(self, parent: int, seconds: float) -> None:
+        while self._asking or (os.getppid() == parent and time.monotonic() - self._last < seconds):
+            await asyncio.sleep(0.25)
 
 
-def _loaded(name: str) -> tuple[Any, str]:
-    """The model, or why there is none."""
+async def serve(folder: Path, parent: int, seconds: float) -> None:
+    desk = Desk()
+    async with await asyncio.start_unix_server(desk.answer, folder / "socket", limit=LONGEST_LINE):
+        await desk.until_unused(parent, seconds)
+
+
+def main(folder: Path, parent: int, seconds: float) -> None:
+    with (folder / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:  # another one serves here
+            return
+        asyncio.run(serve(folder, parent, seconds))
+
+
+def _answered(question: dict[str, Any]) -> dict[str, Any]:
+    name = question["model"]
     try:
-        from sentence_transformers import SentenceTransformer
+        model = _loaded(name)
     except ImportError:
-        return None, NOT_INSTALLED
-    try:
-        return SentenceTransformer(name, device="cpu"), ""
+        return {"error": NOT_INSTALLED}
     except Exception as error:  # whatever a missing or broken model raises in there, often with pages of advice
-        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        return None, f"The embedding model “{name}” cannot be loaded: {reason[:300]}"
+        return {"error": f"The embedding model “{name}” cannot be loaded: {_reason(error)}"}
+    try:
+        return {"vectors": _encoded(model, question["texts"])}
+    except Exception as error:
+        return {"error": f"The embedding model “{name}” broke off: {_reason(error)}"}
+
+
+@lru_cache(MODELS)
+def _loaded(name: str) -> Any:
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(name, device="cpu")
 
 
 def _encoded(model: Any, texts: list[str]) -> list[str]:
@@ -48,5 +100,9 @@ def _encoded(model: Any, texts: list[str]) -> list[str]:
     return [base64.b64encode(vector.tobytes()).decode() for vector in vectors]
 
 
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)[:300]
+
+
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -15,7 +15,6 @@ from generation.engine.errors import FatalError
 
 from .dialect import Dialect
 from .keys import KeyRing
-from .local_embedder import LocalEmbedder
 
 CONNECT_SECONDS = 10.0
 NO_KEY = "not-needed"
@@ -50,7 +49,6 @@ class ClientPool:
         self._clients: dict[tuple[str, str], AsyncOpenAI] = {}
         self._dialects: dict[tuple[str, str], Dialect] = {}
         self._rings: set[KeyRing] = set()
-        self._local: dict[str, LocalEmbedder] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -64,8 +62,6 @@ class ClientPool:
             await client.close()
         for ring in self._rings:
             await ring.close()
-        for embedder in self._local.values():
-            await embedder.aclose()
 
     def client(self, server: Server) -> AsyncOpenAI:
         """The shared client. Raises FatalError when the address or the key cannot be one."""
@@ -74,12 +70,6 @@ class ClientPool:
         if client is None:
             client = self._clients[key] = _client(server)
         return client
-
-    def local(self, model: str) -> LocalEmbedder:
-        """The shared processes of a model of this machine; they end with the pool."""
-        if model not in self._local:
-            self._local[model] = LocalEmbedder(model)
-        return self._local[model]
 
     def keep(self, ring: KeyRing) -> None:
         """Have the ring closed with the pool."""

@@ -212,7 +212,10 @@ SLOT_LEASE_SECONDS = env_number("SLOT_LEASE_SECONDS", 30)
 """After this long without a sign of its worker, a conversation in the making is given to another one."""
 
 EMBEDDER = "generation.adapters.embedder_for"
-"""Dotted name of `async with (corpus_id, reading=bool) -> Embedder | None`: how passages and questions become vectors."""
+"""Dotted name of `async with (corpus_id) -> Embedder | None`: how workers turn passages into vectors."""
+
+QUESTION_EMBEDDER = "generation.questions.ask_vector"
+"""Dotted name of `(corpus, text, user, number) -> Asked`: how pages get the vectors of questions, without waiting."""
 
 ALLOW_PRIVATE_WEBHOOKS = env_flag("ALLOW_PRIVATE_WEBHOOKS")
 """Whether alerts may be posted to addresses of this server's own network."""

@@ -47,8 +47,9 @@ def look_for_alerts() -> None:
 
 @shared_task
 def forget_vectors() -> None:
-    """Beat's slowest heartbeat: vectors of passages that nobody has read for long."""
+    """Beat's slowest heartbeat: vectors that nobody has asked for in long, and questions that nobody waits for."""
     PassageVector.objects.forget_unused()
+    trials.forget_questions()
 
 
 @shared_task

@@ -16,7 +16,7 @@ from datasets.models import Corpus, Project, Role
 from datasets.models.corpora import CorpusQuerySet
 from datasets.services import corpora
 from datasets.services.errors import Refused
-from datasets.services.search import search_corpus
+from datasets.services.search import await_vector, search_corpus
 
 from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, enqueue, page_of
 
@@ -154,9 +154,13 @@ def search_passages(
     q: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2_000)],
     limit: Annotated[int, Field(ge=1, le=50)] = 10,
 ) -> list[dict[str, Any]]:
-    """The passages that retrieval returns for `q`, best first: what an assistant would be shown."""
+    """The passages that retrieval returns for `q`, best first: what an assistant would be shown.
+
+    Where the corpus is searched by meaning, a worker has the embedding model make a vector of `q`, unless it is known
+    from before: that is waited for up to 20 seconds, then the search is refused."""
     row = find_corpus(project_for(request.auth, project), corpus)
-    return [_hit(hit) for hit in search_corpus(corpus=row, query=q, limit=limit)]
+    vector = await_vector(corpus=row, text=q, user=request.auth)
+    return [_hit(hit) for hit in search_corpus(corpus=row, query=q, limit=limit, vector=vector)]
 
 
 def _hit(hit: Hit) -> dict[str, Any]:

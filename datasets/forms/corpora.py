@@ -158,7 +158,10 @@ class DocumentsForm(PlaceForm):
 
 
 class SearchForm(PlaceForm):
+    """`asked` is the number under which the question's vector is waited for."""
+
     q = forms.CharField(required=False, max_length=2_000)
+    asked = forms.IntegerField(required=False, min_value=1)
 
 
 class SpanForm(PlaceForm):

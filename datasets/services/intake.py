@@ -156,7 +156,7 @@ class IndexedIntake(Intake):
         client = connect(settings.QDRANT_URL, settings.QDRANT_API_KEY)
         self.index = PassageIndex(client, self.corpus.collection)
         self._runner.run(self._stack.enter_async_context(client))
-        self.embedder = self._runner.run(self._stack.enter_async_context(embedder_of(self.corpus.pk, reading=True)))
+        self.embedder = self._runner.run(self._stack.enter_async_context(embedder_of(self.corpus.pk)))
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from typing import Protocol
 
 from django.conf import settings
@@ -13,16 +15,17 @@ from django.utils.module_loading import import_string
 
 from datasets.foreign_index import connect_foreign
 from datasets.index import Hit, IndexFault, IndexMissing, IndexUnavailable, PassageIndex, connect
-from datasets.models import Corpus
+from datasets.models import Corpus, User
 from datasets.secrets import Undecryptable
 
-from .adopted_index import AdoptedIndex, Copy, LookUp, check_size, copies_of
+from .adopted_index import AdoptedIndex, Copy, LookUp, copies_of
 from .errors import Refused
 
 PATIENCE = 5.0
 """Seconds that somebody at a page waits for the index."""
 MODEL_PATIENCE = 20.0
-"""Seconds that they wait for the question's vector: a model of this machine is loaded first."""
+"""Seconds that a program waits for the question's vector: a model of this machine may be loaded first."""
+LOOK_EVERY = 0.1
 
 LOST = "The search index of this corpus is missing: have all its files read again."
 
@@ -39,12 +42,42 @@ class Index(Protocol):
         ...
 
 
-def embedder_of(corpus_id: int, *, reading: bool) -> AbstractAsyncContextManager[Embedder | None]:
-    """The embedder of a corpus, whoever provides it; None where a corpus is searched by words alone.
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking for the vector of a question. Empty where the corpus is searched by words alone."""
 
-    `reading`: what is embedded are its passages, and most of them may come again.
+    vector: list[float] | None = None
+    waits: int | None = None
+    """While a worker is at it: the number to ask again with."""
+    fault: str = ""
+    """Why there will be none, in a sentence."""
+
+
+def embedder_of(corpus_id: int) -> AbstractAsyncContextManager[Embedder | None]:
+    """The embedder of a corpus's passages, whoever provides it; None where a corpus is searched by words alone."""
+    return import_string(settings.EMBEDDER)(corpus_id)
+
+
+def ask_vector(*, corpus: Corpus, text: str, user: User, number: int | None = None) -> Asked:
+    """The vector of a question to the corpus, if it is known; else a worker is asked for it, and nobody waits.
+
+    `number` is that of an earlier answer to the same question: whoever sends it asks no second worker.
     """
-    return import_string(settings.EMBEDDER)(corpus_id, reading=reading)
+    return import_string(settings.QUESTION_EMBEDDER)(corpus=corpus, text=text, user=user, number=number)
+
+
+def await_vector(*, corpus: Corpus, text: str, user: User) -> list[float] | None:
+    """The same for a program, which waits for the worker. Refused when there is no vector in time."""
+    ends = time.monotonic() + MODEL_PATIENCE
+    asked = ask_vector(corpus=corpus, text=text, user=user)
+    while asked.waits:
+        if time.monotonic() > ends:
+            raise Refused(f"No worker had the question’s vector within {MODEL_PATIENCE:g} s: try again in a minute.")
+        time.sleep(LOOK_EVERY)
+        asked = ask_vector(corpus=corpus, text=text, user=user, number=asked.waits)
+    if asked.fault:
+        raise Refused(asked.fault)
+    return asked.vector
 
 
 @asynccontextmanager
@@ -59,11 +92,14 @@ async def open_index(corpus: Corpus, look_up: LookUp = copies_of) -> AsyncIterat
         yield PassageIndex(client, corpus.collection)
 
 
-def search_corpus(*, corpus: Corpus, query: str, limit: int) -> list[Hit]:
-    """The passages that answer `query` best, best first. Refused when the model or the index does not answer in time."""
+def search_corpus(*, corpus: Corpus, query: str, limit: int, vector: Sequence[float] | None = None) -> list[Hit]:
+    """The passages that answer `query` best, best first: by its words, and by its `vector` where it is given.
+
+    Refused when the index does not answer in time, or cannot be searched so.
+    """
     where = f"The server at {corpus.adopted.url}" if corpus.adopted else "The search index"
     try:
-        return asyncio.run(_search(corpus, query, limit))
+        return asyncio.run(_search(corpus, query, limit, vector))
     except IndexMissing as error:
         if not corpus.passages.exists():
             return []
@@ -74,10 +110,9 @@ def search_corpus(*, corpus: Corpus, query: str, limit: int) -> list[Hit]:
         raise Refused(str(error) if corpus.adopted else f"The search index refused this search: {error}") from error
 
 
-async def _search(corpus: Corpus, query: str, limit: int) -> list[Hit]:
-    dense = await _vector_of(corpus, query)
+async def _search(corpus: Corpus, query: str, limit: int, vector: Sequence[float] | None) -> list[Hit]:
     async with asyncio.timeout(PATIENCE), open_index(corpus, _looked_up) as index:
-        return await index.search(query, limit=limit, dense=dense)
+        return await index.search(query, limit=limit, dense=vector)
 
 
 def _looked_up(corpus_id: int, points: Sequence[str]) -> dict[str, Copy]:
@@ -86,16 +121,3 @@ def _looked_up(corpus_id: int, points: Sequence[str]) -> dict[str, Copy]:
         return copies_of(corpus_id, points)
     finally:
         connections.close_all()
-
-
-async def _vector_of(corpus: Corpus, query: str) -> list[float] | None:
-    async with embedder_of(corpus.pk, reading=False) as embedder:
-        if corpus.adopted and embedder is None:
-            check_size(corpus.adopted, None, "")
-        try:
-            async with asyncio.timeout(MODEL_PATIENCE):
-                return (await embedder.embed([query]))[0] if embedder else None
-        except TimeoutError as error:
-            raise Refused(f"The embedding model did not answer within {MODEL_PATIENCE:g} s: try again.") from error
-        except Exception as error:  # whatever a model server may do; the seam names no errors
-            raise Refused(f"The embedding model did not answer: {error}") from error

@@ -8,14 +8,15 @@ from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
+from datasets import pulse
 from datasets.access import project_view
 from datasets.forms.corpora import DocumentsForm, SearchForm, SpanForm
 from datasets.keyset import keyset
-from datasets.models import Document, Project
+from datasets.models import Corpus, Document, Project
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services.errors import Refused
 from datasets.services.parts import Span, read_part
-from datasets.services.search import search_corpus
+from datasets.services.search import Asked, ask_vector, search_corpus
 from datasets.views.corpora import find_corpus
 
 HITS = 10
@@ -65,12 +66,24 @@ def _span(document: Document, target: dict[str, int | None]) -> Span | None:
 @require_GET
 @project_view()
 def corpus_search(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
-    """What retrieval returns for a query, with its scores."""
+    """What retrieval returns for a query, with its scores: what words find at once, while a worker has the query's vector
+    made; the page asks again until it is there."""
     row = find_corpus(project, corpus)
-    query = SearchForm(request.GET).values()["q"] or ""
-    context: dict[str, Any] = {"corpus": row, "tab": "search", "q": query, "hits": [], "fault": ""}
-    try:
-        context["hits"] = search_corpus(corpus=row, query=query, limit=HITS) if query else []
-    except Refused as refusal:
-        context["fault"] = str(refusal)
+    place = SearchForm(request.GET).values()
+    query = place["q"] or ""
+    asked = ask_vector(corpus=row, text=query, user=request.user, number=place["asked"]) if query else Asked()
+    if request.htmx and asked.waits and asked.waits == place["asked"]:
+        return HttpResponse(status=204)
+    context = {"corpus": row, "tab": "search", "q": query, "asked": asked, **_found(row, query, asked)}
+    context["silent"] = asked.waits and not pulse.listens("default")
     return render_page(request, "datasets/corpus_search.html", context, fragment="results")
+
+
+def _found(corpus: Corpus, query: str, asked: Asked) -> dict[str, Any]:
+    """Of a corpus that is searched by vectors alone nothing, before there is one."""
+    if not query or (corpus.adopted_id and (asked.waits or asked.fault)):
+        return {"hits": []}
+    try:
+        return {"hits": search_corpus(corpus=corpus, query=query, limit=HITS, vector=asked.vector)}
+    except Refused as refusal:
+        return {"hits": [], "fault": str(refusal)}

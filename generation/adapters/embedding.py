@@ -1,4 +1,4 @@
-"""How the archive turns passages and questions into dense vectors: the embedder of a corpus, if it has one."""
+"""How passages of the archive and questions to it become dense vectors: the embedder of a corpus, if it has one."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from generation.engine.protocols import Embedder
-from generation.engine.providers import ClientPool
+from generation.engine.providers import ClientPool, RetryPolicy
+from generation.engine.providers.retrying import USUAL
 from generation.models import CorpusEmbedding
 
 from .metering import write_down
 from .speaking import Switchboard
 from .threads import in_a_thread
-from .vectors import KeptEmbedder, Shelf, Watchful
+from .vectors import KeptEmbedder, Shelf, Vector, Watchful
 
 log = logging.getLogger(__name__)
 
@@ -25,21 +26,22 @@ def embedding_of(corpus_id: int | None) -> CorpusEmbedding | None:
 
 
 def questioning(switchboard: Switchboard, embedding: CorpusEmbedding) -> Embedder:
-    """What turns questions to the corpus into vectors. Raises Undecryptable when a key cannot be read."""
+    """What turns a run's questions to the corpus into vectors. Raises Undecryptable when a key cannot be read."""
     switchboard.add(embedding.endpoint)
-    return Watchful(switchboard.embedder(embedding.endpoint_id, embedding.model), _shelf(switchboard, embedding))
+    return Watchful(switchboard.embedder(embedding.endpoint_id, embedding.model), Shelf.of(embedding))
 
 
-def _shelf(switchboard: Switchboard, embedding: CorpusEmbedding) -> Shelf:
-    return Shelf.of(embedding.endpoint_id, switchboard.server(embedding.endpoint_id), embedding.model)
+def known_vector(embedding: CorpusEmbedding, text: str) -> Vector | None:
+    """That of a text which was embedded before. Nothing is asked of any server."""
+    shelf = Shelf.of(embedding)
+    return next(iter(shelf.find([shelf.digest(text)]).values()), None)
 
 
 @asynccontextmanager
-async def embedder_for(corpus_id: int, *, reading: bool) -> AsyncIterator[Embedder | None]:
+async def embedder_for(corpus_id: int, policy: RetryPolicy = USUAL) -> AsyncIterator[Embedder | None]:
     """The embedder of a corpus for as long as the block lasts; None where the corpus is searched by words alone.
 
-    While `reading`, vectors are kept for the next time that the same text is read. What is asked stands in the ledger of
-    the project.
+    Vectors are kept for the next time that the same text comes. What is asked stands in the ledger of the project.
     """
     embedding = await in_a_thread(embedding_of, corpus_id)
     if embedding is None:
@@ -49,13 +51,8 @@ async def embedder_for(corpus_id: int, *, reading: bool) -> AsyncIterator[Embedd
     async with ClientPool() as pool:
         switchboard = Switchboard([embedding.endpoint], pool)
         switchboard.hear = log.info
+        embedder = switchboard.embedder(embedding.endpoint_id, embedding.model, policy)
         try:
-            yield _reading(switchboard, embedding) if reading else questioning(switchboard, embedding)
+            yield KeptEmbedder(embedder, Shelf.of(embedding), switchboard.meter, project)
         finally:
             await in_a_thread(write_down, switchboard.meter, project=project)
-
-
-def _reading(switchboard: Switchboard, embedding: CorpusEmbedding) -> Embedder:
-    embedder = switchboard.embedder(embedding.endpoint_id, embedding.model)
-    shelf = _shelf(switchboard, embedding)
-    return KeptEmbedder(embedder, shelf, switchboard.meter, embedding.endpoint.project_id)

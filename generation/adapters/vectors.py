@@ -1,4 +1,4 @@
-"""Vectors of passages that outlast the reading of their file, in the table PassageVector."""
+"""Vectors of passages and of questions that are kept for when the same text comes again, in the table PassageVector."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Func, IntegerField
 from django.utils import timezone
 
 from generation.engine.protocols import Embedder
-from generation.engine.providers import Server
 from generation.engine.providers.embedder import BATCH
-from generation.models import Call, PassageVector
+from generation.kinds import LOCAL
+from generation.models import Call, CorpusEmbedding, PassageVector
 from generation.models.endpoints import PassageVectorQuerySet
 
 from .metering import Meter, lines
@@ -33,10 +34,11 @@ class Shelf:
     place: str
 
     @classmethod
-    def of(cls, endpoint: int, server: Server, model: str) -> Shelf:
+    def of(cls, embedding: CorpusEmbedding) -> Shelf:
         """By the server's address, or by the files of a model of this machine."""
-        place = server.base_url if server.local_models is None else server.local_models.get(model, "")
-        return cls(endpoint, model, place)
+        endpoint, model = embedding.endpoint, embedding.model
+        place = settings.LOCAL_EMBEDDING_MODELS.get(model, "") if endpoint.preset == LOCAL else endpoint.base_url
+        return cls(endpoint.pk, model, place)
 
     def digest(self, text: str) -> bytes:
         return hashlib.sha256(f"{self.place}\n{text}".encode("utf-8", "surrogatepass")).digest()

@@ -11,11 +11,16 @@ from datasets.access import project_for
 from datasets.api.corpora import CORPUS, find_corpus
 from datasets.api.shapes import ApiRequest, Body, Id, Storable, enqueue, named
 from datasets.models import Role
-from generation.models import CorpusEmbedding
+from datasets.services.errors import Refused
+from generation.models import CorpusEmbedding, Trial
+from generation.services import trials
 from generation.services.servers.embeddings import choose_embedding
+from generation.tasks import run_trial
 
 router = Router(tags=["Corpora"])
 EMBEDDING = CORPUS + "/embedding"
+PATIENCE = 30.0
+"""Seconds that a program waits for a model to be tried out."""
 
 
 class EmbeddingIn(Body):
@@ -42,12 +47,23 @@ def get_embedding(request: ApiRequest, project: str, corpus: int) -> EmbeddingOu
 
 @router.put(EMBEDDING, response=EmbeddingOut)
 def set_embedding(request: ApiRequest, project: str, corpus: int, body: EmbeddingIn) -> EmbeddingOut:
-    """Search a corpus by meaning. One of our own is indexed anew; the vectors of an adopted collection are compared with
-    one that the model makes now, which has to be as long. Needs the role of curator."""
+    """Search a corpus by meaning. One of our own is indexed anew. For an adopted one a worker asks the model for a vector,
+    which has to be as long as the collection's: that is waited for up to 30 seconds. Needs the role of curator."""
     home = project_for(request.auth, project, Role.CURATOR)
     row = find_corpus(home, corpus)
     endpoint = named(home.endpoints, body.endpoint, "endpoint") if body.endpoint else None
-    if choose_embedding(corpus=row, endpoint=endpoint, model=body.model, user=request.auth):
+    if row.adopted_id and endpoint:
+        _try_out(trials.ask_for_choice(corpus=row, endpoint=endpoint, model=body.model, user=request.auth))
+    elif choose_embedding(corpus=row, endpoint=endpoint, model=body.model, user=request.auth):
         for source in row.files.open():
             enqueue(tasks.ingest_file.delay, source.pk)
     return get_embedding(request, project, corpus)
+
+
+def _try_out(trial: Trial) -> None:
+    enqueue(run_trial.delay, trial.pk)
+    trials.wait_for(trial=trial, seconds=PATIENCE)
+    if trial.is_open:
+        raise Refused(f"The model did not answer within {PATIENCE:g} s: it is chosen if it still does, so look again.")
+    if trial.error:
+        raise Refused(trial.error, field="endpoint")

@@ -140,7 +140,7 @@ class PassageVectorQuerySet(models.QuerySet["PassageVector"]):
 
 
 class PassageVector(models.Model):
-    """What a model made of a passage's text, so that nobody pays for the same text again when its file is read anew.
+    """What a model made of a text, so that nobody pays for it again when a file is read anew or a search repeated.
 
     `digest` is the SHA-256 of where the model is and of the text, `vector` little-endian float32. All of one model are
     equally long.

@@ -8,12 +8,14 @@ from datasets.models import Project, User
 
 
 class Trial(models.Model):
-    """One test, preview or draft: asked for by a page, done by a worker, read back by the page that polls it."""
+    """One test, preview, draft or vector: asked for by a page, done by a worker, read back by the page that polls it."""
 
     class Kind(models.TextChoices):
         ENDPOINT = "endpoint", "Endpoint test"
         PREVIEW = "preview", "Preview of one conversation"
         CORRESPONDENT = "correspondent", "Draft of a correspondent prompt"
+        EMBEDDING = "embedding", "Choice of an embedding model"
+        QUESTION = "question", "Vector of a question"
 
     class State(models.TextChoices):
         WAITING = "waiting", "Waiting"

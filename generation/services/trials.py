@@ -13,13 +13,16 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
-from datasets.models import Project, User
+from datasets.models import Corpus, Project, User
 from datasets.services.errors import Refused
 from datasets.text import clean, clean_json
 from generation.adapters.briefs import briefs_for
+from generation.adapters.embedding import embedder_for
 from generation.adapters.making import open_press
+from generation.adapters.metering import write_down
+from generation.adapters.retrieving import check_model
 from generation.adapters.speaking import Switchboard
-from generation.adapters.threads import closing
+from generation.adapters.threads import closing, in_a_thread
 from generation.engine.calls import Calls
 from generation.engine.errors import EngineError
 from generation.engine.protocols import Brief, ChatRequest, Failed, Turn
@@ -32,6 +35,7 @@ from generation.services.running import document_casting, persona_pool
 from generation.services.running.freezing import freeze
 from generation.services.running.landing import judgement_columns
 from generation.services.running.runs import passages_of, plan_of
+from generation.services.servers.embeddings import choose_embedding, model_named
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +43,9 @@ PATIENCE = timedelta(minutes=3)
 """After this a trial that nobody has taken up has failed."""
 LONGEST = timedelta(minutes=15)
 """After this one that was taken up has failed: a slow model writes a long preview in less."""
+FORGOTTEN = timedelta(days=1)
+"""After this nobody waits for a question's vector any more."""
+LOOK_EVERY = 0.1
 ONCE = RetryPolicy(tries=2, patience=10)
 """Somebody waits: a server that is down is said to be down at once."""
 
@@ -47,12 +54,26 @@ def ask_for(*, project: Project, kind: str, request: dict[str, Any], user: User)
     return Trial.objects.create(project=project, kind=kind, request=request, created_by=user)
 
 
+def ask_for_choice(*, corpus: Corpus, endpoint: Endpoint, model: str, user: User) -> Trial:
+    """Of a model for an adopted corpus, the endpoint's own unless named. Refused when neither is."""
+    request = {"corpus": corpus.pk, "endpoint": endpoint.pk, "model": model_named(endpoint, model)}
+    return ask_for(project=corpus.project, kind=Trial.Kind.EMBEDDING, request=request, user=user)
+
+
+def wait_for(*, trial: Trial, seconds: float) -> None:
+    """Until a worker has ended it, or for so many seconds."""
+    ends = time.monotonic() + seconds
+    while trial.is_open and time.monotonic() < ends:
+        time.sleep(LOOK_EVERY)
+        trial.refresh_from_db()
+
+
 def carry_out(*, trial_id: int) -> None:
     """Do what was asked, once; whatever goes wrong is a sentence in the row."""
     waiting = Trial.objects.filter(pk=trial_id, state=Trial.State.WAITING)
     if not waiting.update(state=Trial.State.RUNNING, started=timezone.now()):
         return
-    trial = Trial.objects.select_related("project").get(pk=trial_id)
+    trial = Trial.objects.select_related("project", "created_by").get(pk=trial_id)
     try:
         result = asyncio.run(closing(KINDS[Trial.Kind(trial.kind)](trial)))
     except (EngineError, Refused, Undecryptable) as error:
@@ -80,6 +101,10 @@ def fail_forgotten_trials() -> None:
     Trial.objects.filter(state=Trial.State.RUNNING, started__lt=now - LONGEST).update(
         error="The worker that was at it did not come to an end. Try again.", **ended
     )
+
+
+def forget_questions() -> None:
+    Trial.objects.filter(kind=Trial.Kind.QUESTION, created__lt=timezone.now() - FORGOTTEN).delete()
 
 
 async def _test_endpoint(trial: Trial) -> dict[str, Any]:
@@ -171,8 +196,44 @@ async def _draft_correspondent(trial: Trial) -> dict[str, Any]:
     return {"text": text, "offline": endpoint.is_offline}
 
 
+async def _make_vector(trial: Trial) -> dict[str, Any]:
+    """The vector of a question is kept where all vectors are."""
+    async with embedder_for(trial.request["corpus"], ONCE) as embedder:
+        if embedder is None:
+            raise Refused("The corpus is searched by words alone now.")
+        await embedder.embed([trial.request["text"]])
+    return {}
+
+
+async def _choose_embedding(trial: Trial) -> dict[str, Any]:
+    """Has an adopted corpus searched by a model, if that makes vectors as long as the collection's."""
+    endpoint, model = await _endpoint(trial), trial.request["model"]
+    corpora = trial.project.corpora.select_related("project", "adopted")
+    corpus = await corpora.filter(pk=trial.request["corpus"]).afirst()
+    if corpus is None or corpus.adopted is None:
+        raise Refused("That corpus has been deleted: choose another.")
+    async with ClientPool() as pool:
+        switchboard = await sync_to_async(Switchboard)([endpoint], pool)
+        try:
+            await check_model(corpus.adopted, switchboard.embedder(endpoint.pk, model, ONCE), model)
+        finally:
+            await in_a_thread(write_down, switchboard.meter, project=trial.project_id)
+    await in_a_thread(_choose, trial, corpus, endpoint)
+    return {"name": corpus.name, "model": model, "size": corpus.adopted.size}
+
+
+def _choose(trial: Trial, corpus: Corpus, endpoint: Endpoint) -> None:
+    """Unless somebody has asked for another in the meantime."""
+    later = trial.project.trials.filter(kind=trial.kind, request__corpus=corpus.pk, pk__gt=trial.pk)
+    if later.exists():
+        raise Refused("Another model was asked for meanwhile.")
+    choose_embedding(corpus=corpus, endpoint=endpoint, model=trial.request["model"], user=trial.created_by)
+
+
 KINDS: dict[Trial.Kind, Callable[[Trial], Awaitable[dict[str, Any]]]] = {
     Trial.Kind.ENDPOINT: _test_endpoint,
     Trial.Kind.PREVIEW: _preview,
     Trial.Kind.CORRESPONDENT: _draft_correspondent,
+    Trial.Kind.EMBEDDING: _choose_embedding,
+    Trial.Kind.QUESTION: _make_vector,
 }

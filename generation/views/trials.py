@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.db import transaction
@@ -23,13 +24,19 @@ from generation.models import Trial
 from generation.services import trials
 from generation.tasks import run_trial
 
-SECTIONS = {Trial.Kind.ENDPOINT: "endpoints", Trial.Kind.PREVIEW: "runs", Trial.Kind.CORRESPONDENT: "prompts"}
+SECTIONS = {
+    Trial.Kind.ENDPOINT: "endpoints",
+    Trial.Kind.PREVIEW: "runs",
+    Trial.Kind.CORRESPONDENT: "prompts",
+    Trial.Kind.EMBEDDING: "corpora",
+}
+"""Those with a page of their own, each with the section that it belongs to."""
 
 
 @require_GET
 @project_view(Role.CURATOR)
 def trial_detail(request: HtmxHttpRequest, project: Project, trial: int) -> HttpResponse:
-    row = get_object_or_404(project.trials, pk=trial)
+    row = get_object_or_404(project.trials, pk=trial, kind__in=SECTIONS)
     context = {
         "trial": row,
         "listens": not row.is_open or pulse.listens("default"),
@@ -47,6 +54,9 @@ def _back(project: Project, trial: Trial) -> str:
         return f"{reverse('generation:run-new', args=[project.slug])}?trial={trial.pk}"
     if trial.kind == Trial.Kind.CORRESPONDENT:
         return reverse("datasets:prompt-detail", args=[project.slug, trial.request["prompt"]])
+    if trial.kind == Trial.Kind.EMBEDDING:
+        tried = urlencode({name: trial.request[name] for name in ("endpoint", "model")})
+        return f"{reverse('generation:corpus-embedding', args=[project.slug, trial.request['corpus']])}?{tried}"
     return reverse("generation:endpoint-detail", args=[project.slug, trial.request["endpoint"]])
 
 

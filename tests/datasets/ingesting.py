@@ -27,17 +27,17 @@ class LetterEmbedder:
 
 
 @asynccontextmanager
-async def letters(corpus_id: int, *, reading: bool) -> AsyncIterator[LetterEmbedder]:
+async def letters(corpus_id: int) -> AsyncIterator[LetterEmbedder]:
     yield LetterEmbedder()
 
 
 @asynccontextmanager
-async def words_alone(corpus_id: int, *, reading: bool) -> AsyncIterator[None]:
+async def words_alone(corpus_id: int) -> AsyncIterator[None]:
     yield None
 
 
 @asynccontextmanager
-async def broken(corpus_id: int, *, reading: bool) -> AsyncIterator[LetterEmbedder]:
+async def broken(corpus_id: int) -> AsyncIterator[LetterEmbedder]:
     class Broken(LetterEmbedder):
         async def embed(self, texts: Sequence[str]) -> list[list[float]]:
             raise ConnectionError("connection refused")

@@ -16,6 +16,7 @@ from tests.datasets.adopting import adopt, embedding_endpoint, fill, fill_alike
 from tests.factories import make_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer
+from tests.generation.questions import working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CORPORA = "/projects/handbook/corpora"
@@ -80,12 +81,14 @@ def test_a_program_chooses_the_model_that_embeds_questions(
     endpoint = embedding_endpoint(project, model_server)
     place = f"{CORPORA}/{corpus.pk}/embedding"
     assert program.get(place) == {"endpoint": None, "model": ""}
-    chosen = program.call("PUT", place, {"endpoint": endpoint.pk})
+    with working():
+        chosen = program.call("PUT", place, {"endpoint": endpoint.pk})
+        [hit, *_] = program.get(f"{CORPORA}/{corpus.pk}/search", q="The dog waits at the garden gate")
     assert chosen.json() == program.get(place) == {"endpoint": endpoint.pk, "model": "embed-1"}
-    [hit, *_] = program.get(f"{CORPORA}/{corpus.pk}/search", q="The dog waits at the garden gate")
     assert hit["document"] == corpus.documents.get(key="2").pk
     model_server.control(dimension=32)
-    misfit = program.call("PUT", place, {"endpoint": endpoint.pk, "model": "embed-2"})
+    with working():
+        misfit = program.call("PUT", place, {"endpoint": endpoint.pk, "model": "embed-2"})
     assert "have 64 dimensions and those of “embed-2” have 32" in str(refusal(misfit, 422))
     refusal(Program.of(stranger).call("PUT", place, {"endpoint": endpoint.pk}), 404)
 

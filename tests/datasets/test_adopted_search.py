@@ -39,6 +39,7 @@ from tests.datasets.ingesting import CAT, add, read
 from tests.factories import make_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import ROOT, RunningModelServer
+from tests.generation.questions import asked, carry_out_all
 from tests.model_server_replies import vector
 
 ClientOf = Callable[[User], Client]
@@ -110,6 +111,7 @@ def test_what_was_not_copied_or_has_changed_comes_back_as_a_text_outside_the_arc
     assert new.metadata == {"id": "3", "collection_name": "court"}
     [other] = retrieve(corpus, TEXTS[1], depth=1)
     assert (other.document, other.passage, other.text) == (0, 0, "The dog sleeps now.")
+    asked(corpus, TEXTS[2])
     page = client_of(owner).get(at("corpus-search", corpus), {"q": TEXTS[2]}).content.decode()
     assert "Case 3" in page
     assert "/documents/0/" not in page
@@ -253,7 +255,11 @@ def test_a_curator_chooses_the_model_that_embeds_questions(
     assert "have 64 dimensions" in " ".join(http.get(page).content.decode().split())
     assert "by its vectors alone" in http.get(state).content.decode()
     copied = source_of(corpus).revision
-    assert http.post(page, {"endpoint": endpoint.pk, "model": "embed-2"})["Location"] == at("corpus-detail", corpus)
+    trial = http.post(page, {"endpoint": endpoint.pk, "model": "embed-2"})["Location"]
+    assert "every 1s" in http.get(trial).content.decode()
+    assert not CorpusEmbedding.objects.exists()
+    assert carry_out_all() == 1
+    assert "It fits." in http.get(trial).content.decode()
     chosen = CorpusEmbedding.objects.get(corpus=corpus)
     assert (chosen.endpoint, chosen.model) == (endpoint, "embed-2")
     assert model_server.requests()[-1]["body"]["model"] == "embed-2"
@@ -263,17 +269,21 @@ def test_a_curator_chooses_the_model_that_embeds_questions(
     assert not CorpusEmbedding.objects.exists()
 
 
-def test_a_model_whose_vectors_do_not_fit_is_refused_beside_its_field(
+def test_a_model_whose_vectors_do_not_fit_is_not_taken_and_the_page_leads_back_to_the_form(
     project: Project, endpoint: Endpoint, owner: User, client_of: ClientOf, foreign: ForeignQdrant, qdrant: QdrantClient
 ) -> None:
     fill(qdrant)
     corpus = adopt(project, foreign)
     page = reverse("generation:corpus-embedding", args=[project.slug, corpus.pk])
-    answer = client_of(owner).post(page, {"endpoint": endpoint.pk})
-    assert answer.status_code == 422
-    assert "have 4 dimensions and those of “embed-1” have 64" in answer.context["form"].errors["endpoint"][0]
+    http = client_of(owner)
+    trial = http.post(page, {"endpoint": endpoint.pk})["Location"]
+    carry_out_all()
+    answer = http.get(trial)
+    assert "have 4 dimensions and those of “embed-1” have 64" in answer.content.decode()
+    assert http.get(answer.context["back"]).context["form"]["model"].value() == "embed-1"
     nameless = project.endpoints.create(name="Chat", preset="custom", base_url="http://localhost:9/v1", chat_model="c")
-    answer = client_of(owner).post(page, {"endpoint": nameless.pk})
+    answer = http.post(page, {"endpoint": nameless.pk})
+    assert answer.status_code == 422
     assert "names no embedding model" in answer.context["form"].errors["endpoint"][0]
     assert not CorpusEmbedding.objects.exists()
 
@@ -348,7 +358,10 @@ def test_opinions_indexed_by_the_example_are_adopted_copied_and_searched(
         reverse("generation:corpus-embedding", args=[project.slug, corpus.pk]), {"endpoint": endpoint.pk}
     )
     assert chosen.status_code == 302
-    found = http.get(at("corpus-search", corpus), {"q": "Cat v. Windowsill: the cat sleeps, warm"}).context["hits"]
+    carry_out_all()
+    question = "Cat v. Windowsill: the cat sleeps, warm"
+    asked(corpus, question)
+    found = http.get(at("corpus-search", corpus), {"q": question}).context["hits"]
     assert found[0].passage.document == cat.pk
     assert found[0].passage.id == cat.passages.get().pk
     assert found[0].score > found[1].score > 0

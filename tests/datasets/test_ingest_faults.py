@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -24,7 +25,7 @@ from datasets.services.ingest import ingest
 from datasets.services.intake import IndexedIntake
 from datasets.services.search import search_corpus
 from tests.datasets.dying_reader import STAGES, Death, die, doomed
-from tests.datasets.ingesting import CAT, DOG, add, assert_consistent, point_count, read, search, texts
+from tests.datasets.ingesting import CAT, DOG, LetterEmbedder, add, assert_consistent, point_count, read, search, texts
 from tests.factories import make_corpus
 from tests.workers import addresses
 
@@ -259,7 +260,9 @@ def test_a_file_whose_content_is_lost_says_so(corpus: Corpus) -> None:
 def test_passages_get_the_vectors_of_the_corpus_model(corpus: Corpus, settings: Settings) -> None:
     settings.EMBEDDER = "tests.datasets.ingesting.letters"
     assert_consistent(read(add(corpus, "pets.csv", table("cow", 250))))
-    hit = search_corpus(corpus=corpus, query="pets, row 79\nThe cow number 77 sleeps.", limit=3)[0]
+    query = "pets, row 79\nThe cow number 77 sleeps."
+    [vector] = asyncio.run(LetterEmbedder().embed([query]))
+    hit = search_corpus(corpus=corpus, query=query, limit=3, vector=vector)[0]
     assert hit.passage.text == "The cow number 77 sleeps."
     assert hit.score == 1  # first by words and first by vector
 

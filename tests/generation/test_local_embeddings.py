@@ -7,18 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Corpus, Project, SourceFile, User
 from datasets.services.ingest import ingest
-from datasets.services.search import search_corpus
-from generation.models import Endpoint, PassageVector
+from generation.models import CorpusEmbedding, Endpoint, PassageVector
 from tests.datasets.ingesting import add, read
 from tests.engine.tiny_model import INSTALLED, SIZE, make_tiny, needs_the_extra
 from tests.factories import make_corpus
 from tests.generation.pulled import pulled
+from tests.generation.questions import carry_out_all, searched
 from tests.generation.runs import launched
 
 ClientOf = Callable[[User], Client]
@@ -81,6 +82,22 @@ def test_without_the_extra_the_file_says_what_to_install(
     assert 'pip install ".[local-embeddings]"' in source.error
 
 
+def test_a_page_loads_no_model_and_shows_what_words_find(
+    project: Project, corpus: Corpus, owner: User, client_of: ClientOf, settings: Any
+) -> None:
+    settings.LOCAL_EMBEDDING_MODELS = {"tiny": "/nowhere"}
+    client = client_of(owner)
+    CorpusEmbedding.objects.create(corpus=corpus, endpoint=made(project, client), model="tiny")
+    page, before = reverse("datasets:corpus-search", args=[project.slug, corpus.pk]), psutil.Process().children()
+    first = client.get(page, {"q": "reset pump"})
+    assert "green button" in first.content.decode()
+    assert psutil.Process().children() == before
+    carry_out_all()  # a worker has to load it, and cannot
+    asked = {"q": "reset pump", "asked": first.context["asked"].waits}
+    assert "local-embeddings" in (said := client.get(page, asked).content.decode()) or "cannot be loaded" in said
+    assert "green button" in said
+
+
 @pytest.mark.slow
 @needs_the_extra
 def test_a_corpus_is_read_searched_and_asked_about_by_a_model_of_this_machine(
@@ -95,7 +112,7 @@ def test_a_corpus_is_read_searched_and_asked_about_by_a_model_of_this_machine(
     assert kept.exists()
     assert {len(array("f", bytes(one.vector))) for one in kept} == {SIZE}
 
-    hits = search_corpus(corpus=corpus, query="reset pump", limit=1)
+    hits = searched(corpus, "reset pump")
     assert ["green button" in hit.passage.text for hit in hits] == [True]
     run = pulled(launched(project, corpus=corpus.pk, conversations=2, max_turns=1, retrieval={"when": "answer"}))
     assert (run.state, run.slots_done) == ("done", 2), run.reason

@@ -16,13 +16,13 @@ from django.utils import timezone
 from datasets.models import Corpus, Project, SourceFile, User
 from datasets.services import corpora
 from datasets.services.errors import Refused
-from datasets.services.search import search_corpus
 from generation.models import Call, CorpusEmbedding, Endpoint, PassageVector
 from generation.services.servers.endpoints import save_endpoint
 from generation.tasks import forget_vectors
 from tests.datasets.ingesting import add, assert_consistent, read
 from tests.factories import make_corpus
 from tests.fixtures_model_server import RunningModelServer
+from tests.generation.questions import searched
 from tests.workers import addresses
 
 # What is looked up for an event loop is looked up in a thread of its own, which sees only what is committed.
@@ -81,7 +81,7 @@ def read_again(corpus: Corpus, server: RunningModelServer) -> Sequence[str]:
 
 def found(corpus: Corpus) -> bool:
     """Whether the bull is the first that is found, by its words and by its vector."""
-    (hit,) = search_corpus(corpus=corpus, query=f"cows, row 2\n{BULL}", limit=1)
+    (hit,) = searched(corpus, f"cows, row 2\n{BULL}")
     return (hit.passage.text, hit.score) == (BULL, 1)
 
 
@@ -186,7 +186,7 @@ def test_a_search_that_does_not_fit_any_more_is_mended_by_reading_again(
     read_to_the_end(add(corpus, "cows.csv", table(5)))
     model_server.control(dimension=32)
     with pytest.raises(Refused):
-        found(corpus)
+        searched(corpus, "Who is awake?")
     corpora.reread_corpus(corpus=corpus, user=None)
     for source in corpus.files.all():
         read_to_the_end(source)

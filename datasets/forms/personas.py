@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 
 from datasets.formats.personas import LONGEST_DESCRIPTION, LONGEST_PROMPT
-from datasets.models import PromptRole
+from datasets.models import PromptRole, PromptVersion
 from datasets.text import clean
 
 from .corpora import PlaceForm
@@ -126,3 +126,19 @@ class PromptForm(forms.Form):
         label="What changed",
         help_text="A few words for the list of versions.",
     )
+    base = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    """The number of the version that was being written on."""
+    newest: PromptVersion | None = None
+
+    def clean(self) -> dict[str, Any]:
+        """Once a newer version has been told of, what is sent again is meant to stand on top of it."""
+        said = self.cleaned_data
+        base = said.pop("base", None)
+        if self.newest and base and base < self.newest.number:
+            who = self.newest.author or "somebody"
+            told = (
+                f"Version {self.newest.number} was saved by {who} while you were writing: see what changed beside this."
+            )
+            self.add_error("text", f"{told} Save again to put yours on top.")
+            self.data = self.data | {"base": self.newest.number}
+        return said

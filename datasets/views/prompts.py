@@ -43,7 +43,7 @@ def create(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 @project_view()
 def show_detail(request: HtmxHttpRequest, project: Project, prompt: int) -> HttpResponse:
     row = get_object_or_404(project.prompts.select_related("current"), pk=prompt)
-    current = {"name": row.name, "role": row.role, "text": row.current.text}
+    current = {"name": row.name, "role": row.role, "text": row.current.text, "base": row.current.number}
     return _form_page(request, row, PromptForm(initial=current))
 
 
@@ -67,9 +67,10 @@ def _form_page(request: HtmxHttpRequest, row: Prompt | None, form: PromptForm, s
 
 
 def _save(request: HtmxHttpRequest, project: Project, row: Prompt | None) -> HttpResponse:
-    form = PromptForm(request.POST)
+    form = PromptForm(request.POST.dict())
     if row:
         form.fields["role"].disabled, form.initial["role"] = True, row.role
+        form.newest = row.versions.select_related("author").first()
     if form.is_valid():
         try:
             saved = prompts.save_prompt(project=project, author=request.user, prompt=row, **form.cleaned_data)

@@ -78,6 +78,23 @@ def test_an_edited_prompt_shows_what_changed(
     assert "<ins>" in page or "added" in page
 
 
+def test_who_writes_on_a_version_that_is_no_longer_the_newest_is_told_before_it_is_covered(
+    project: Project, prompt: Prompt, owner: User, teammate: User, client_of: ClientOf
+) -> None:
+    address = reverse("datasets:prompt-detail", args=[project.slug, prompt.pk])
+    mine = {"name": "Support", "text": "Mine.", "base": "1"}
+    assert 'name="base" value="1"' in client_of(owner).get(address).content.decode()
+    assert client_of(teammate).post(address, mine | {"text": "Theirs."}).status_code == 302
+    answer = client_of(owner).post(address, mine)
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert f"Version 2 was saved by {teammate} while you were writing" in page
+    assert 'name="base" value="2"' in page
+    assert "Mine." in page
+    assert client_of(owner).post(address, mine | {"base": "2"}).status_code == 302
+    assert list(prompt.versions.order_by("number").values_list("text", flat=True))[1:] == ["Theirs.", "Mine."]
+
+
 def test_an_unchanged_text_makes_no_version(project: Project, prompt: Prompt, owner: User, client_of: ClientOf) -> None:
     address = reverse("datasets:prompt-detail", args=[project.slug, prompt.pk])
     client_of(owner).post(address, {"name": "Support", "text": "You help.\r\n"})

@@ -31,6 +31,8 @@ BACKOFF, LONGEST_BACKOFF = 0.5, 20.0
 """Seconds before the first new start after a crash, doubled with each further crash in the window; and at the most."""
 LOG_LIMIT = 5 * 2**20
 """Bytes of a log that make it large: it and the one before it are kept."""
+ROOM = 2**20
+"""Bytes of free space with less of which a disk counts as full."""
 LOG_BEAT = 10.0
 """Seconds between two looks at the size of the logs."""
 
@@ -226,7 +228,13 @@ class Supervisor:
         name = member.child.name
         if member.hopeless():
             raise EmbeddedError(f"{name} ended {CRASHES} times within a minute and is given up. {last_words(member)}")
-        self._tell(f"{name} ended unexpectedly and is started again (see {member.log}).")
+        self._tell(f"{name} ended unexpectedly and is started again ({self._clue(member)}).")
+
+    def _clue(self, member: Supervised) -> str:
+        """Where the reason stands, unless it could not be written down."""
+        if shutil.disk_usage(self.logs).free < ROOM:
+            return f"the disk of {self.logs} is full: free some space on it"
+        return f"see {member.log}"
 
     def _tell(self, sentence: str) -> None:
         """With the time, for whoever reads it the next morning."""

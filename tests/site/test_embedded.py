@@ -321,6 +321,17 @@ def test_what_the_system_refuses_to_start_is_tried_again_and_a_full_disk_is_call
         running.check()
 
 
+def test_a_full_disk_is_named_where_the_log_cannot_tell(tmp_path, monkeypatch):
+    monkeypatch.setattr(supervisor, "BACKOFF", 0.01)
+    monkeypatch.setattr(supervisor, "ROOM", 2**62)
+    said: list[str] = []
+    with owned(tmp_path) as note, Supervisor(tmp_path / "logs", note, said.append) as running:
+        running.start(sleeper())
+        sleepers(running)[0].kill()
+        assert eventually(lambda: bool(said))
+    assert f"the disk of {tmp_path / 'logs'} is full: free some space on it" in said[0]
+
+
 def sleepers(running: Supervisor) -> list[psutil.Process]:
     """The processes of the only child that live."""
     process = running.stages[0][0].process if running.stages else None

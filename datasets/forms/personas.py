@@ -140,5 +140,5 @@ class PromptForm(forms.Form):
                 f"Version {self.newest.number} was saved by {who} while you were writing: see what changed beside this."
             )
             self.add_error("text", f"{told} Save again to put yours on top.")
-            self.data = self.data | {"base": self.newest.number}
+            self.data = {**self.data, "base": self.newest.number}
         return said

@@ -48,6 +48,10 @@ class EndpointAdmin(ModelAdmin):
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
 
+    def has_delete_permission(self, request: HttpRequest, obj: models.Endpoint | None = None) -> bool:
+        """The endpoint's page deletes it, unless something still speaks through it."""
+        return False
+
 
 @admin.register(models.CorpusEmbedding)
 class CorpusEmbeddingAdmin(ReadOnly, ModelAdmin):

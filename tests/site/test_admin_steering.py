@@ -224,13 +224,16 @@ def test_an_export_is_deleted_with_its_file(
     assert not path.exists()
 
 
-def test_a_key_is_not_sent_to_another_address(administrator: Client, project: Project) -> None:
+def test_a_key_is_not_sent_to_another_address_and_what_speaks_through_it_keeps_it(
+    administrator: Client, project: Project
+) -> None:
     endpoint = Endpoint.objects.create(project=project, name="Server", preset="custom", base_url="http://localhost/v1")
     EndpointKey.seal(endpoint, "sk-very-secret-key-1234").save()
     address = reverse("admin:generation_endpoint_change", args=[endpoint.pk])
     page = administrator.get(address).content.decode()
     assert 'name="base_url"' not in page
     assert 'name="name"' in page
+    assert administrator.post(reverse("admin:generation_endpoint_delete", args=[endpoint.pk])).status_code == 403
 
 
 def test_a_name_that_is_taken_in_the_project_is_refused_in_the_form(administrator: Client, project: Project) -> None:

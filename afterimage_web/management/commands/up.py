@@ -20,6 +20,7 @@ from afterimage_web.embedded.programs import WebAddress
 from afterimage_web.embedded.stack import own
 from afterimage_web.embedded.supervisor import Supervisor
 from afterimage_web.first_start import welcome
+from datasets.services.errors import Refused
 
 
 class Command(BaseCommand):
@@ -63,6 +64,9 @@ class Command(BaseCommand):
     def greet(self, supervisor: Supervisor, url: str) -> None:
         try:
             welcome(settings.DATA_DIR, url, say=self.say)
+        except Refused as refusal:
+            self.say(f"The sample could not be finished: {refusal}")
+            self.say(f"AfterImage is at {url} (Ctrl-C stops it).")
         except Exception:
             if not supervisor.stopping:
                 traceback.print_exc()

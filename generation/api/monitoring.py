@@ -6,17 +6,19 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
+from django.http import StreamingHttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, Query, Router, Schema
 
 from datasets.access import project_for
 from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, one_of, page_of
-from datasets.models import Role
+from datasets.models import Project, Role
 from generation.forms.monitoring import SPANS
 from generation.metrics_page import usage_of
 from generation.models import Alert, AlertRule
 from generation.services.monitoring import alerts
 from generation.services.monitoring import rules as alert_rules
+from generation.services.monitoring.ledger import csv_of
 from generation.services.monitoring.metrics import (
     Metrics,
     Scope,
@@ -77,8 +79,22 @@ class MetricsOut(Schema):
 def get_metrics(request: ApiRequest, project: str, narrower: Query[Narrower]) -> dict[str, Any]:
     """The metrics of the last hour, day, week or 30 days."""
     row = project_for(request.auth, project)
+    return _metrics(_scope(row, narrower), row.endpoints.values_list("pk", "name"))
+
+
+def _scope(project: Project, narrower: Narrower) -> Scope:
     narrowed = {"run": narrower.run, "endpoint": narrower.endpoint, "model": narrower.model}
-    return _metrics(scope_of_project(row.pk, SPANS[narrower.span], **narrowed), row.endpoints.values_list("pk", "name"))
+    return scope_of_project(project.pk, SPANS[narrower.span], **narrowed)
+
+
+@router.get(
+    PROJECT + "/calls",
+    openapi_extra={"responses": {200: {"description": "A line a call", "content": {"text/csv": {}}}}},
+)
+def download_calls(request: ApiRequest, project: str, narrower: Query[Narrower]) -> StreamingHttpResponse:
+    """The calls that the metrics count, newest first, as a CSV file of times, models, tokens and costs."""
+    row = project_for(request.auth, project)
+    return StreamingHttpResponse(csv_of(_scope(row, narrower)), content_type="text/csv; charset=utf-8")
 
 
 @router.get(RUN_METRICS, response=MetricsOut)

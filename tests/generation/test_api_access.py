@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.files.base import ContentFile
 from django.http import HttpResponse
 from django.utils import timezone
 
 from afterimage_web.api import api
 from datasets.filters import ConversationFilter
+from datasets.index import PassageIndex, connect
 from datasets.models import BulkAction, Conversation, Corpus, Export, Persona, Project, Prompt, Report, Role, User
 from datasets.services.bulk import advance, start_bulk
 from datasets.services.conversations import add_label, add_note, label_named
@@ -84,7 +87,7 @@ class World:
         corpus.files.get().file.save("a.txt", ContentFile(b"words"))
         note = add_note(conversation=conversation, text="Check it.", author=owner)
         server = self._server(project)
-        self.name = project.name
+        self.name, self.collection = project.name, corpus.collection
         self.places = {
             "project": project.slug,
             "endpoint": server.pk,
@@ -169,6 +172,11 @@ class World:
             "estimate_run": {"recipe": recipe},
         }
 
+    async def _indexed(self) -> None:
+        """There is an index of the corpus, in which nothing is found."""
+        async with connect(settings.QDRANT_URL, settings.QDRANT_API_KEY) as client:
+            await PassageIndex(client, self.collection).ensure(None)
+
     @staticmethod
     def _server(project: Project) -> Endpoint:
         """An endpoint with a key."""
@@ -216,6 +224,8 @@ class World:
         path = path.format(**(self.places | places))
         if operation == "upload_files":
             return program.upload(path, files=[ContentFile(b"words", name="new.txt")])
+        if operation == "search_passages":
+            asyncio.run(self._indexed())
         if operation == "create_import":
             return program.upload(path, file=talk())
         query = {"search_passages": {"q": "words"}, "delete_project": {"name": self.name}}.get(operation, {})

@@ -359,6 +359,14 @@ def test_programs_read_metrics_of_a_project_and_of_a_run(project: Project, owner
     assert program.call("GET", f"/projects/{project.slug}/metrics", span="year").status_code == 422
 
 
+def test_programs_read_the_calls_that_were_counted(project: Project, owner: User) -> None:
+    run = watched(project, done=3)
+    answer = Program.of(owner).call("GET", f"/projects/{project.slug}/calls", run=run.pk)
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    assert len(rows) == run.ledger.count()
+    assert {row["run"] for row in rows} == {str(run.pk)}
+
+
 def test_a_program_learns_nothing_of_a_run_of_another_project(project: Project, stranger: User) -> None:
     run, mine = watched(project, done=3), stranger.projects.get()
     found = Program.of(stranger).get(f"/projects/{mine.slug}/metrics", run=run.pk)

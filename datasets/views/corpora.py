@@ -46,8 +46,10 @@ def corpus_list(request: HtmxHttpRequest, project: Project) -> HttpResponse:
 def corpus_detail(request: HtmxHttpRequest, project: Project, corpus: int) -> HttpResponse:
     """The files, and the way to add more. While a file is open the page asks again for its fragment `files`."""
     row = find_corpus(project, corpus)
-    if row.adopted:
-        return _adopted_page(request, row)
+    return _adopted_page(request, row) if row.adopted else files_page(request, row, UploadForm())
+
+
+def files_page(request: HtmxHttpRequest, row: Corpus, upload: UploadForm, status: int = 200) -> HttpResponse:
     place = FilesForm(request.GET).values()
     files = row.files.narrowed(place["state"])
     context = {
@@ -56,9 +58,9 @@ def corpus_detail(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
         "state": place["state"],
         "page": keyset(files, "name", after=place["after"], before=place["before"], size=FILES_A_PAGE),
         "silent": bool(row.open_total) and not pulse.listens("default"),
-        "upload": UploadForm(),
+        "upload": upload,
     }
-    return render_page(request, "datasets/corpus_detail.html", context, fragment="files")
+    return render_page(request, "datasets/corpus_detail.html", context, fragment="files", status=status)
 
 
 def _adopted_page(request: HtmxHttpRequest, corpus: Corpus) -> HttpResponse:

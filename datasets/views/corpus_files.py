@@ -19,7 +19,7 @@ from datasets.models import Project, Role, SourceFile
 from datasets.pages import HtmxHttpRequest, render_page
 from datasets.services import corpora
 from datasets.services.errors import Refused
-from datasets.views.corpora import find_corpus, page_of
+from datasets.views.corpora import files_page, find_corpus, page_of
 
 
 def _find_file(project: Project, corpus: int, pk: int) -> SourceFile:
@@ -38,9 +38,7 @@ def corpus_upload(request: HtmxHttpRequest, project: Project, corpus: int) -> Ht
     row = find_corpus(project, corpus)
     form = UploadForm(request.POST, request.FILES)
     if not form.is_valid():
-        for error in (sentence for sentences in form.errors.values() for sentence in sentences):
-            messages.error(request, str(error))
-        return page_of(row)
+        return page_of(row) if row.adopted else files_page(request, row, form, status=422)
     results = corpora.store_files(
         corpus=row, files=form.chosen, user=request.user, options=form.options or None, folders=form.folders()
     )

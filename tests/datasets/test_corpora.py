@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -266,9 +267,13 @@ def test_the_column_is_changed_on_the_files_page(corpus: Corpus, http: Client) -
     assert response.status_code == 422
 
 
-def test_an_upload_without_a_file_says_what_to_do(corpus: Corpus, http: Client) -> None:
-    page = http.post(at("corpus-upload", corpus), {}, follow=True).content.decode()
-    assert "Choose at least one file." in page
+def test_an_upload_without_a_file_says_what_to_do_beside_the_field(corpus: Corpus, http: Client) -> None:
+    add(corpus, "waits.txt", "It waits.")
+    answer = http.post(at("corpus-upload", corpus), {})
+    assert answer.status_code == 422
+    page = answer.content.decode()
+    assert re.search(r'id="id_files_error"><p class="error">.*?Choose at least one file\.', page)
+    assert f'hx-get="{at("corpus-detail", corpus)}' in page
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd.txt", "a\\b\\passwd.txt", "pass\nwd\x00.txt", "n" * 400 + ".txt"])

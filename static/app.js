@@ -88,6 +88,7 @@
   const showPanel = (link) => {
     const panel = document.querySelector(link.hash);
     if (!panel || !besides.matches) return;
+    if (panel.hidden) panel.parentElement.scrollTop = 0;
     for (const other of all("[data-panel]", panel.parentElement)) other.hidden = other !== panel;
     for (const other of all("[data-shows]")) other.setAttribute("aria-expanded", other === link);
   };

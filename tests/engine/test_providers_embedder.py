@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -10,7 +12,17 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from generation.engine.errors import FatalError, TransientError
-from generation.engine.providers import ClientPool, Embedded, OpenAIEmbedder, RetryPolicy, Server
+from generation.engine.protocols import ChatRequest, Turn
+from generation.engine.providers import (
+    AdaptiveLimiter,
+    ClientPool,
+    Embedded,
+    Limited,
+    OpenAIChat,
+    OpenAIEmbedder,
+    RetryPolicy,
+    Server,
+)
 from tests.fixtures_model_server import RunningModelServer
 
 QUICK = RetryPolicy(tries=3, base=0.02, longest=0.1)
@@ -65,6 +77,37 @@ async def test_only_the_batch_that_failed_is_sent_again(model_server: RunningMod
     async with embedder(model_server) as model:
         assert len(await model.embed(["a text"] * 200)) == 200
     assert [len(one["body"]["input"]) for one in model_server.requests()] == [128, 128, 128, 72]
+
+
+async def test_requests_share_a_limit_with_chat_calls_and_cut_it_when_the_server_wants_less(
+    model_server: RunningModelServer,
+) -> None:
+    model_server.control(latency=0.05)
+    limiter = AdaptiveLimiter(4)
+    async with ClientPool() as pool:
+        server = Server(model_server.base_url)
+        model = OpenAIEmbedder(pool, server, "test-embedding", QUICK, batch=1, limiter=limiter)
+        chat = Limited(OpenAIChat(pool, server, "test-model"), limiter)
+        asked = ChatRequest("test", (Turn("user", "Say hello."),))
+        await asyncio.gather(*(work for n in range(8) for work in (model.embed([f"text {n}"]), chat.complete(asked))))
+        assert (model_server.stats()["total"], model_server.stats()["peak_in_flight"]) == (16, 4)
+        assert limiter.limit == 4
+        model_server.fail("status", status=429, count=4)
+        await asyncio.gather(*(model.embed([f"other text {n}"]) for n in range(4)))
+        assert limiter.limit < 4
+        assert limiter.in_flight == 0
+
+
+async def test_everybody_waits_while_an_embedding_server_wants_a_pause(model_server: RunningModelServer) -> None:
+    limiter = AdaptiveLimiter(4)
+    model_server.fail("status", status=429, count=1, retry_after=0.5)
+    async with ClientPool() as pool:
+        server = Server(model_server.base_url)
+        with pytest.raises(TransientError):
+            await OpenAIEmbedder(pool, server, "test-embedding", RetryPolicy(tries=1), limiter=limiter).embed(["one"])
+        begun = time.monotonic()
+        await OpenAIEmbedder(pool, server, "test-embedding", QUICK, limiter=limiter).embed(["two"])
+    assert time.monotonic() - begun > 0.4
 
 
 async def test_what_does_not_pass_is_raised(model_server: RunningModelServer) -> None:

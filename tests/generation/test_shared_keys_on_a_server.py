@@ -115,6 +115,23 @@ def test_embeddings_use_the_same_keys(served: Endpoint, model_server: RunningMod
     assert model_server.stats()["keys"] == {"sk-a": 2, "sk-b": 1}
 
 
+def test_what_is_embedded_is_in_flight_together_with_what_is_said(
+    served: Endpoint, model_server: RunningModelServer
+) -> None:
+    model_server.control(latency=0.05)
+
+    async def work() -> None:
+        async with ClientPool() as pool:
+            switchboard = Switchboard([endpoint], pool, lines=2)
+            embedder = switchboard.embedder(endpoint.pk, "test-embedding")
+            said = [asked(switchboard, endpoint, 1) for _ in range(6)]
+            await asyncio.gather(*said, *(embedder.embed([f"text {number}"]) for number in range(6)))
+
+    endpoint = Endpoint.objects.prefetch_related("keys").get(pk=served.pk)
+    asyncio.run(work())
+    assert (model_server.stats()["total"], model_server.stats()["peak_in_flight"]) == (12, 2)
+
+
 @committed
 def test_two_processes_make_exactly_the_calls_that_a_daily_limit_allows(
     served: Endpoint, model_server: RunningModelServer

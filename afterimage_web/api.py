@@ -19,7 +19,8 @@ from datasets.services.errors import Refused
 from datasets.services.reviews import HeadChanged
 
 DESCRIPTION = """
-Everything that the pages do, for programs. Make a token on your account page and send it with every request:
+What the pages do, for programs; only accounts, and where alerts are sent, have pages alone. Make a token on your account
+page and send it with every request:
 
     curl -H "Authorization: Bearer $TOKEN" https://afterimage.example/api/v1/projects
 

@@ -67,7 +67,9 @@ def test_a_proposal_is_read_and_accepted_with_the_head_that_was_read(program: Pr
     assert [message["content"] for message in read["messages"]] == ["How?", "Hold the knob."]
     assert (read["before"], read["after"], read["feedback"]) == (0.4, 0.8, "Fine now.")
     edited = add_version(conversation=item.conversation, dialog=make_dialog("How?", "Press it."), origin="edited")
-    assert "Somebody changed" in refusal(program.call("POST", f"{here}/accept", {"head": read["head"]}), 409)
+    answer = program.call("POST", f"{here}/accept", {"head": read["head"]})
+    assert "Another version counts" in refusal(answer, 409)
+    assert answer.json()["field"] == "head"
     assert program.get(here)["head"] == edited.pk
     accepted = program.post(f"{here}/accept", {"head": edited.pk})
     assert (accepted["state"], accepted["head"]) == ("accepted", item.proposal_id)

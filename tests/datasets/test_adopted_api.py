@@ -11,12 +11,13 @@ from qdrant_client import QdrantClient
 
 from datasets.models import AdoptedCollection, Project, SourceFile, User
 from datasets.services.ingest import ingest
+from generation.api import embeddings
 from tests.api_program import Program, refusal
 from tests.datasets.adopting import adopt, embedding_endpoint, fill, fill_alike
 from tests.factories import make_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer
-from tests.generation.questions import working
+from tests.generation.questions import carry_out_all, working
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CORPORA = "/projects/handbook/corpora"
@@ -91,6 +92,24 @@ def test_a_program_chooses_the_model_that_embeds_questions(
         misfit = program.call("PUT", place, {"endpoint": endpoint.pk, "model": "embed-2"})
     assert "have 64 dimensions and those of “embed-2” have 32" in str(refusal(misfit, 422))
     refusal(Program.of(stranger).call("PUT", place, {"endpoint": endpoint.pk}), 404)
+
+
+def test_a_program_is_told_when_a_model_was_not_tried_out_in_time(
+    project: Project,
+    program: Program,
+    foreign: ForeignQdrant,
+    qdrant: QdrantClient,
+    model_server: RunningModelServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(embeddings, "PATIENCE", 0.2)
+    fill_alike(qdrant)
+    corpus, endpoint = adopt(project, foreign), embedding_endpoint(project, model_server)
+    place = f"{CORPORA}/{corpus.pk}/embedding"
+    late = refusal(program.call("PUT", place, {"endpoint": endpoint.pk}), 422)
+    assert "did not answer within 0.2 s" in str(late)
+    carry_out_all()
+    assert program.get(place)["model"] == "embed-1"
 
 
 def test_a_jsonl_file_is_read_by_the_keys_that_a_program_names(

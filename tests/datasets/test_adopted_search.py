@@ -23,7 +23,8 @@ from generation.adapters.retrieving import check_retrieval, retriever_for
 from generation.adapters.speaking import Switchboard
 from generation.engine.errors import EngineError, FatalError
 from generation.engine.providers import ClientPool
-from generation.models import CorpusEmbedding, Endpoint
+from generation.models import CorpusEmbedding, Endpoint, Trial
+from generation.services.trials import carry_out
 from tests.datasets.adopting import (
     SIZE,
     TEXTS,
@@ -286,6 +287,20 @@ def test_a_model_whose_vectors_do_not_fit_is_not_taken_and_the_page_leads_back_t
     assert answer.status_code == 422
     assert "names no embedding model" in answer.context["form"].errors["endpoint"][0]
     assert not CorpusEmbedding.objects.exists()
+
+
+def test_of_two_models_that_are_tried_out_the_one_asked_for_last_is_taken(
+    project: Project, endpoint: Endpoint, owner: User, client_of: ClientOf, foreign: ForeignQdrant, qdrant: QdrantClient
+) -> None:
+    fill_alike(qdrant)
+    corpus, http = adopt(project, foreign), client_of(owner)
+    page = reverse("generation:corpus-embedding", args=[project.slug, corpus.pk])
+    slow, quick = (http.post(page, {"endpoint": endpoint.pk, "model": name})["Location"] for name in ("slow", "quick"))
+    for trial in Trial.objects.order_by("-pk"):
+        carry_out(trial_id=trial.pk)
+    assert "It fits." in http.get(quick).content.decode()
+    assert "Another model was asked for meanwhile." in http.get(slow).content.decode()
+    assert CorpusEmbedding.objects.get(corpus=corpus).model == "quick"
 
 
 def test_a_stranger_learns_nothing_of_the_model(

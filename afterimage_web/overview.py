@@ -29,6 +29,8 @@ PARTS = {
 }
 QUIET = timedelta(minutes=5)
 """After which work that should move, and does not, is pointed out."""
+SCARCE = 2**30
+"""Bytes of free space from which on down it is pointed out."""
 DAYS = 30
 SHOWN = 50
 """Rows of a table at most."""
@@ -48,7 +50,8 @@ def parts() -> Table:
     failing = failing_parts()
     rows = [[name, "⚠ Does not work" if part in failing else "Works"] for part, name in PARTS.items()]
     disk = shutil.disk_usage(settings.DATA_DIR)
-    rows.append(["Disk of the data folder", f"{disk.free / 2**30:.1f} of {disk.total / 2**30:.1f} GB free"])
+    room = f"{disk.free / 2**30:.1f} of {disk.total / 2**30:.1f} GB free"
+    rows.append(["Disk of the data folder", room if disk.free > SCARCE else f"⚠ {room}"])
     rows += [[f"Workers of the queue “{queue}”", _heard(pulse.silence(queue))] for queue in queues()]
     if sealed := _unreadable_keys():
         rows.append(["Keys of endpoints", f"⚠ {sealed} cannot be opened with ENCRYPTION_KEYS: enter them again"])

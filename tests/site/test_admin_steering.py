@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.messages import get_messages
 from django.core.files.base import ContentFile
 from django.db.models import Model
@@ -181,6 +182,8 @@ def test_a_person_is_put_out_at_once_and_let_in_again(administrator: Client, cli
 
     assert browser.get(reverse("datasets:project-list")).status_code == 302
     assert Client().get("/api/v1/projects", headers=bearer).status_code == 401
+    entry = LogEntry.objects.get(object_id=str(owner.pk))
+    assert (entry.user.username, entry.get_change_message()) == ("admin", "Changed active.")
     act(administrator, User, "activate", owner)
     assert Client().get("/api/v1/projects", headers=bearer).status_code == 200
 

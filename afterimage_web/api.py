@@ -15,8 +15,8 @@ from ninja.renderers import JSONRenderer
 from afterimage_web.api_once import done_once
 from afterimage_web.api_problems import BEFORE, NO_OBJECT, complaints, only_known_parameters
 from datasets.api.auth import TokenAuth
+from datasets.services.curating.reviews import HeadChanged
 from datasets.services.errors import Refused
-from datasets.services.reviews import HeadChanged
 
 DESCRIPTION = """
 What the pages do, for programs; only accounts, and where alerts are sent, have pages alone. Make a token on your account

@@ -15,10 +15,11 @@ from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.models import Corpus, Export, Project, PromptRole, SourceFile, User
 from datasets.sample import HANDBOOK, load_personas, load_prompts
-from datasets.services import corpora, exports, ingest
-from datasets.services.personas import save_persona
+from datasets.services.collecting import corpora, ingest
+from datasets.services.personas.saving import save_persona
 from datasets.services.projects import create_project
 from datasets.services.prompts import save_prompt
+from datasets.services.publishing import exports
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Run
 from generation.services.running import runs

@@ -84,7 +84,7 @@ def measure(path: Path) -> dict[str, Any]:
     from django.utils.module_loading import import_string
 
     from datasets.index import PassageIndex
-    from datasets.services import corpora, ingest, intake
+    from datasets.services.collecting import corpora, ingest, intake
     from datasets.services.projects import create_project
 
     import_string(settings.EMBEDDER)  # a worker has imported it long ago

@@ -102,7 +102,7 @@ def megabytes() -> int:
 
 def decide_all(project: Project, user: User) -> dict[str, Any]:
     from datasets.filters import ConversationFilter
-    from datasets.services import bulk
+    from datasets.services.curating import bulk
 
     begun, before = time.perf_counter(), megabytes()
     action = bulk.start_bulk(
@@ -117,7 +117,7 @@ def decide_all(project: Project, user: User) -> dict[str, Any]:
 def export_all(project: Project, user: User) -> dict[str, Any]:
     from datasets.filters import ConversationFilter
     from datasets.formats import Options
-    from datasets.services import exports
+    from datasets.services.publishing import exports
 
     begun, before = time.perf_counter(), megabytes()
     export = exports.start_export(

@@ -108,7 +108,7 @@ def copy(table: str, rows: Iterator[dict[str, Any]] | list[dict[str, Any]]) -> N
 
 
 def finish(first: int) -> None:
-    """Heads and text vectors, in the way of `datasets.services.conversations.search_vector`."""
+    """Heads and text vectors, in the way of `datasets.services.curating.conversations.search_vector`."""
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE datasets_version SET search = to_tsvector('simple', messages -> 0 ->> 'content' || E'\\n' "

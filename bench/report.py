@@ -83,7 +83,7 @@ def measure(project_id: int) -> dict[str, Any]:
     django.setup()
     from datasets.filters import ConversationFilter
     from datasets.models import Project
-    from datasets.services import reports
+    from datasets.services.publishing import reports
 
     project = Project.objects.get(pk=project_id)
     report = reports.start_report(project=project, actor=None, filter=ConversationFilter())

@@ -94,7 +94,7 @@ def _corpus(project: Project) -> Corpus:
     from django.core.files import File
 
     from datasets.sample import HANDBOOK
-    from datasets.services import corpora, ingest
+    from datasets.services.collecting import corpora, ingest
 
     corpus = corpora.create_corpus(project=project, name="Handbook", user=None)
     for path in sorted(HANDBOOK.iterdir()):

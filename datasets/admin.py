@@ -16,8 +16,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.paginator import InfinitePaginator
 
+from datasets.services.collecting import corpora
+from datasets.services.publishing import exports
+
 from . import models
-from .services import corpora, exports
 
 
 def who(request: HttpRequest) -> models.User:

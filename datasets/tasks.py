@@ -10,7 +10,11 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datasets.models import Corpus, Export, PersonaImport, Report, SourceFile, User
-from datasets.services import accounts, bulk, exports, imports, ingest, personas_import, reports
+from datasets.services import accounts
+from datasets.services.collecting import ingest
+from datasets.services.curating import bulk, imports
+from datasets.services.personas import importing as personas_import
+from datasets.services.publishing import exports, reports
 
 AT_ONCE = 500
 """Files that one tick hands out; the next one goes on from there."""

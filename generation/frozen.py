@@ -82,6 +82,10 @@ class Expected(Part):
     money: Decimal = Decimal(0)
 
 
+NAMED = 20
+"""So many personas are told by name."""
+
+
 class FrozenCast(Part):
     """Who asks, as the run's page tells of it: how many, and the first of them by name. Slots point to what each says."""
 

@@ -7,7 +7,7 @@ from functools import partial
 from django.db import transaction
 
 from datasets.models import Corpus, User
-from datasets.services.search import Asked
+from datasets.services.collecting.search import Asked
 from datasets.text import clean
 from generation.adapters.embedding import embedding_of, known_vector
 from generation.models import Trial

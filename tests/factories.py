@@ -7,7 +7,7 @@ from typing import Any
 
 from datasets.models import Batch, Conversation, Corpus, Membership, Origin, Project, Role, User
 from datasets.schema import Dialog, Message, Source, Step, Trace
-from datasets.services.conversations import add_conversation
+from datasets.services.curating.conversations import add_conversation
 
 numbers = count(1)
 

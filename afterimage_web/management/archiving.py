@@ -23,7 +23,7 @@ from psycopg.conninfo import make_conninfo
 
 from afterimage_web.embedded import postgres
 from datasets.models import Corpus, Project
-from datasets.services import corpora
+from datasets.services.collecting import corpora
 
 DUMP = "database.dump"
 KEYS = ("encryption_key", "secret_key")

@@ -19,9 +19,9 @@ from datasets.formats.splitting import Split
 from datasets.index import IndexDenied
 from datasets.models import Corpus, Persona, Project, SourceFile
 from datasets.models.adopted import MOST_POINTS
-from datasets.services import adopting, ingest
+from datasets.services.collecting import adopting, ingest
 from datasets.services.errors import Refused
-from datasets.services.personas_review import accept_all
+from datasets.services.personas.reviewing import accept_all
 from generation.engine.recipe import Recipe
 from generation.models import Endpoint, PersonaGrowth, Run
 from generation.services.afterimage import recipe as afterimage

@@ -13,9 +13,9 @@ from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.formats.splitting import Split, Together
 from datasets.models import Export, Report
-from datasets.report_page import file_of
-from datasets.services import exports, reports
-from datasets.services.export_split import TOGETHER, TRAIN, VALIDATION, unpack
+from datasets.presenters.report import file_of
+from datasets.services.publishing import exports, reports
+from datasets.services.publishing.splitting import TOGETHER, TRAIN, VALIDATION, unpack
 from generation.models import Run
 
 Say = Callable[[str], None]

@@ -10,8 +10,8 @@ from django.core.files import File
 from tqdm import tqdm
 
 from datasets.models import Corpus, Project, SourceFile
-from datasets.services import corpora, ingest
-from datasets.services.corpora import Options
+from datasets.services.collecting import corpora, ingest
+from datasets.services.collecting.corpora import Options
 from datasets.services.errors import Refused
 
 

@@ -11,8 +11,8 @@ from datasets import tasks
 from datasets.access import project_for
 from datasets.models import Corpus, Role
 from datasets.models.adopted import MOST_POINTS
-from datasets.services import adopting
-from datasets.services.adopting import Reading
+from datasets.services.collecting import adopting
+from datasets.services.collecting.adopting import Reading
 
 from .corpora import CORPORA, CorpusOut, find_corpus
 from .shapes import ApiRequest, Body, Line, Storable, enqueue

@@ -13,8 +13,8 @@ from pydantic import ConfigDict
 from datasets import tasks
 from datasets.access import project_for
 from datasets.models import BulkAction, Role, Status
-from datasets.services import bulk as bulks
-from datasets.services import conversations
+from datasets.services.curating import bulk as bulks
+from datasets.services.curating import conversations
 
 from .conversations import CONVERSATIONS
 from .exports import StrictFilter

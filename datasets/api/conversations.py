@@ -13,9 +13,9 @@ from datasets.asking import asked_conversation
 from datasets.filters import ConversationFilter
 from datasets.models import Conversation, Label, Note, Origin, Role, Status, Version
 from datasets.schema import Message, Score, ToolSpec, Trace
-from datasets.services import conversations as services
-from datasets.services.conversations import add_label, add_note, delete_note, remove_label
-from datasets.services.reviews import record_review
+from datasets.services.curating import conversations as services
+from datasets.services.curating.conversations import add_label, add_note, delete_note, remove_label
+from datasets.services.curating.reviews import record_review
 
 from .shapes import PROJECT, ApiRequest, Body, Id, Named, Page, Place, Storable, page_of
 

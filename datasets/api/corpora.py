@@ -14,9 +14,9 @@ from datasets.access import project_for
 from datasets.index import Hit
 from datasets.models import Corpus, Project, Role
 from datasets.models.corpora import CorpusQuerySet
-from datasets.services import corpora
+from datasets.services.collecting import corpora
+from datasets.services.collecting.search import await_vector, search_corpus
 from datasets.services.errors import Refused
-from datasets.services.search import await_vector, search_corpus
 
 from .shapes import PROJECT, ApiRequest, Body, Line, Page, Place, Storable, enqueue, page_of
 

@@ -16,8 +16,8 @@ from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, Options
 from datasets.formats.splitting import Split, Together
 from datasets.models import Export, Role
-from datasets.services import exports
 from datasets.services.errors import Refused
+from datasets.services.publishing import exports
 
 from .shapes import PROJECT, ApiRequest, Body, Page, Place, enqueue, one_of, page_of
 

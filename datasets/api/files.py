@@ -13,8 +13,8 @@ from ninja import Field, File, Form, Query, Router, Schema, UploadedFile
 from datasets import tasks
 from datasets.access import project_for
 from datasets.models import Document, Role, SourceFile
-from datasets.services import corpora
-from datasets.services.corpora import Stored
+from datasets.services.collecting import corpora
+from datasets.services.collecting.corpora import Stored
 from datasets.services.errors import Refused
 
 from .corpora import CORPUS, find_corpus

@@ -12,7 +12,7 @@ from datasets import tasks
 from datasets.access import project_for
 from datasets.formats.incoming import SHAPES
 from datasets.models import Import, Role
-from datasets.services import imports
+from datasets.services.curating import imports
 from datasets.services.errors import Refused
 
 from .shapes import PROJECT, ApiRequest, Body, Page, Place, enqueue, one_of, page_of

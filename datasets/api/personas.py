@@ -13,11 +13,11 @@ from datasets import tasks
 from datasets.access import project_for
 from datasets.formats.personas import write_jsonl, write_yaml
 from datasets.models import Persona, PersonaImport, Role
-from datasets.services.personas import save_persona
-from datasets.services.personas_files import rows_of
-from datasets.services.personas_import import start_import
-from datasets.services.personas_review import Decision, accept_all, decide, delete_persona
-from datasets.services.personas_tree import people_of
+from datasets.services.personas.files import rows_of
+from datasets.services.personas.importing import start_import
+from datasets.services.personas.reviewing import Decision, accept_all, decide, delete_persona
+from datasets.services.personas.saving import save_persona
+from datasets.services.personas.tree import people_of
 
 from .shapes import PROJECT, ApiRequest, Archiving, Body, Id, Line, Page, Place, Storable, StorableJson, one_of, page_of
 

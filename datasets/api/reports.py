@@ -12,10 +12,10 @@ from ninja import Field, Query, Router, Schema
 from datasets import tasks
 from datasets.access import project_for
 from datasets.models import Report, Role
-from datasets.report_page import file_of
+from datasets.presenters.report import file_of
 from datasets.reports.findings import Findings
-from datasets.services import reports
 from datasets.services.errors import Refused
+from datasets.services.publishing import reports
 
 from .exports import StrictFilter
 from .shapes import PROJECT, ApiRequest, Body, Page, Place, enqueue, one_of, page_of

@@ -17,8 +17,8 @@ from datasets.access import project_view
 from datasets.forms.adopting import AdoptForm, ChangeForm, CollectionForm, ServerForm, reading_of
 from datasets.models import AdoptedCollection, Corpus, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import adopting
-from datasets.services.adopting import Look, Reading
+from datasets.services.collecting import adopting
+from datasets.services.collecting.adopting import Look, Reading
 from datasets.services.errors import Refused
 from datasets.views.corpora import find_corpus, page_of
 

@@ -16,7 +16,7 @@ from datasets.filters import ConversationFilter
 from datasets.forms.conversations import BulkForm, ConversationFilterForm
 from datasets.models import BulkAction, Label, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import bulk, conversations
+from datasets.services.curating import bulk, conversations
 from datasets.services.errors import Refused
 
 HEAD_START = 0.8

@@ -13,12 +13,12 @@ from datasets.access import project_view
 from datasets.asking import asked_conversation, asked_filter
 from datasets.filters import COUNTED, ConversationFilter
 from datasets.forms.conversations import ConversationFilterForm, PlaceForm
-from datasets.history import versions_of
-from datasets.judged import judgements_shown
 from datasets.keyset import Page, keyset
 from datasets.models import Conversation, Document, Project, Version
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.talk import TraceShown, documents_of, tools_of, utterances
+from datasets.presenters.history import versions_of
+from datasets.presenters.judged import judgements_shown
+from datasets.presenters.talk import TraceShown, documents_of, tools_of, utterances
 
 ROWS = 50
 LEFT = 500

@@ -16,7 +16,7 @@ from datasets.forms.corpora import AdoptedForm, CorpusForm, FilesForm, UploadFor
 from datasets.keyset import keyset
 from datasets.models import Corpus, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import corpora
+from datasets.services.collecting import corpora
 from datasets.services.errors import Refused
 
 FILES_A_PAGE = 100

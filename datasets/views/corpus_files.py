@@ -17,7 +17,7 @@ from datasets.access import project_view
 from datasets.forms.corpora import PasteForm, ReadingForm, UploadForm
 from datasets.models import Project, Role, SourceFile
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import corpora
+from datasets.services.collecting import corpora
 from datasets.services.errors import Refused
 from datasets.views.corpora import files_page, find_corpus, page_of
 

@@ -14,9 +14,9 @@ from datasets.forms.corpora import DocumentsForm, SearchForm, SpanForm
 from datasets.keyset import keyset
 from datasets.models import Corpus, Document, Project
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.services.collecting.parts import Span, read_part
+from datasets.services.collecting.search import Asked, ask_vector, search_corpus
 from datasets.services.errors import Refused
-from datasets.services.parts import Span, read_part
-from datasets.services.search import Asked, ask_vector, search_corpus
 from datasets.views.corpora import find_corpus
 
 HITS = 10

@@ -20,9 +20,9 @@ from datasets.forms.exports import ExportForm
 from datasets.keyset import keyset
 from datasets.models import Export, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import exports
 from datasets.services.errors import Refused
-from datasets.services.export_split import TOGETHER
+from datasets.services.publishing import exports
+from datasets.services.publishing.splitting import TOGETHER
 
 ROWS = 50
 

@@ -16,7 +16,7 @@ from datasets.forms.imports import ImportForm
 from datasets.keyset import keyset
 from datasets.models import Import, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import imports
+from datasets.services.curating import imports
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
 

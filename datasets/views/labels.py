@@ -11,7 +11,7 @@ from django.views.decorators.http import require_GET, require_POST
 from datasets.access import project_view
 from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import conversations
+from datasets.services.curating import conversations
 from datasets.services.errors import Refused
 
 

@@ -15,9 +15,9 @@ from datasets.forms.personas import PersonaForm, PersonasForm
 from datasets.keyset import keyset
 from datasets.models import Document, Persona, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import personas
 from datasets.services.errors import Refused
-from datasets.services.personas_review import delete_persona
+from datasets.services.personas import saving as personas
+from datasets.services.personas.reviewing import delete_persona
 from datasets.verbs import verbs
 
 PAGE = 60

@@ -12,9 +12,9 @@ from datasets.formats.personas import write_jsonl, write_yaml
 from datasets.forms.personas import PersonaImportForm
 from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import personas_import
 from datasets.services.errors import Refused
-from datasets.services.personas_files import rows_of
+from datasets.services.personas import importing as personas_import
+from datasets.services.personas.files import rows_of
 from datasets.verbs import verbs
 
 

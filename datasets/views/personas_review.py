@@ -15,8 +15,8 @@ from datasets.access import project_view
 from datasets.forms.personas import DecisionForm, PersonaForm, ReviewPlaceForm
 from datasets.models import Persona, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import personas_review
-from datasets.services.personas_tree import neighbour, people_of, review_of
+from datasets.services.personas import reviewing as personas_review
+from datasets.services.personas.tree import neighbour, people_of, review_of
 
 
 @require_GET

@@ -17,9 +17,9 @@ from datasets.forms.conversations import ConversationFilterForm, PlaceForm
 from datasets.keyset import keyset
 from datasets.models import Project, Report, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.report_page import file_of, shown
-from datasets.services import reports
+from datasets.presenters.report import file_of, shown
 from datasets.services.errors import Refused
+from datasets.services.publishing import reports
 
 ROWS = 20
 

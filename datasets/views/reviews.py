@@ -17,7 +17,7 @@ from datasets.filters import ConversationFilter
 from datasets.forms.conversations import VerdictForm
 from datasets.models import Conversation, Project, Role, Status, User
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services import conversations, reviews
+from datasets.services.curating import conversations, reviews
 from datasets.services.errors import Refused
 
 from .conversations import panels, show_conversation

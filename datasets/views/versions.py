@@ -8,10 +8,10 @@ from django.views.decorators.http import require_GET
 
 from datasets.access import project_view
 from datasets.asking import asked_conversation
-from datasets.comparing import compared
-from datasets.history import versions_of
 from datasets.models import Conversation, Project, Version
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.presenters.comparing import compared
+from datasets.presenters.history import versions_of
 
 
 @require_GET

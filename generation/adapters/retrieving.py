@@ -14,8 +14,8 @@ from datasets.foreign_index import connect_foreign
 from datasets.index import Hit, IndexFault, IndexMismatch, IndexMissing, IndexUnavailable, PassageIndex, connect
 from datasets.models import AdoptedCollection, Corpus
 from datasets.schema import Source
-from datasets.services.adopted_index import check_collection, check_size
-from datasets.services.search import LOST, Index, open_index
+from datasets.services.collecting.adopted_index import check_collection, check_size
+from datasets.services.collecting.search import LOST, Index, open_index
 from generation.engine.errors import FatalError, OutOfCalls, TransientError
 from generation.engine.protocols import Embedder, Retriever
 from generation.engine.providers.cached_embedder import CachedEmbedder, VectorCache

@@ -15,8 +15,8 @@ from datasets.api.exports import StrictFilter
 from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, enqueue, one_of, page_of
 from datasets.models import Project, Role
 from datasets.schema import Message
+from datasets.services.curating.reviews import HeadChanged
 from datasets.services.errors import Refused
-from datasets.services.reviews import HeadChanged
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
 from generation.services.improving import improvements, proposals

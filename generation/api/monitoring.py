@@ -14,8 +14,8 @@ from datasets.access import project_for
 from datasets.api.shapes import PROJECT, ApiRequest, Body, Id, Page, Place, one_of, page_of
 from datasets.models import Project, Role
 from generation.forms.monitoring import SPANS
-from generation.metrics_page import usage_of
 from generation.models import Alert, AlertRule
+from generation.presenters.metrics import usage_of
 from generation.services.monitoring import alerts
 from generation.services.monitoring import rules as alert_rules
 from generation.services.monitoring.ledger import csv_of

@@ -18,7 +18,7 @@ from datasets.forms.conversations import ConversationFilterForm, PlaceForm
 from datasets.keyset import keyset
 from datasets.models import Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
-from datasets.services.bulk import newest_id
+from datasets.services.curating.bulk import newest_id
 from datasets.services.errors import Refused
 from datasets.verbs import verbs
 from generation.forms.estimates import unfinished

@@ -13,8 +13,8 @@ from datasets.access import project_view
 from datasets.models import Project
 from datasets.pages import HtmxHttpRequest, render_page
 from generation.forms.monitoring import NAMES, MonitoringForm
-from generation.metrics_page import shown
 from generation.models import Run
+from generation.presenters.metrics import shown
 from generation.services.monitoring import ledger, metrics
 
 OFTEN, SELDOM = 5, 60

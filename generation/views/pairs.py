@@ -6,11 +6,11 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
-from datasets import charts
 from datasets.access import project_view
 from datasets.forms.conversations import PlaceForm
 from datasets.models import Project
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.presenters import charts
 from generation.services.running import pairs
 
 CHOICES: dict[str, pairs.Only] = {"valid": "valid", "discarded": "discarded"}

@@ -12,11 +12,11 @@ from django.urls import reverse
 from django.views.decorators.http import require_GET, require_POST
 
 from datasets.access import project_view
-from datasets.comparing import compared
 from datasets.models import Judgement, Project, Role
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.presenters.comparing import compared
+from datasets.services.curating.reviews import HeadChanged
 from datasets.services.errors import Refused
-from datasets.services.reviews import HeadChanged
 from generation.models import ImprovementItem
 from generation.services.improving import proposals
 

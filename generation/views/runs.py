@@ -24,9 +24,9 @@ from generation.engine.recipe import Recipe
 from generation.forms.budgets import BudgetForm
 from generation.frozen import Frozen
 from generation.models import Run
+from generation.presenters.telling import told
 from generation.services.running import progress, runs
 from generation.tasks import call_for_workers
-from generation.telling import told
 
 ACTIONS = {"pause": runs.pause_run, "resume": runs.resume_run, "cancel": runs.cancel_run, "retry": runs.retry_failed}
 PAGE = 50

@@ -11,12 +11,12 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_GET
 
 from datasets.access import project_view
-from datasets.cells import Cell, cell_of
 from datasets.forms.conversations import PlaceForm
 from datasets.keyset import keyset
 from datasets.models import Conversation, Project
 from datasets.models.conversations import ConversationQuerySet
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.presenters.cells import Cell, cell_of
 from generation.engine.recipe import Recipe, Rows
 from generation.models import Run
 

@@ -17,8 +17,8 @@ from datasets import pulse
 from datasets.access import project_view
 from datasets.models import Project, PromptRole, Role
 from datasets.pages import HtmxHttpRequest, render_page
+from datasets.presenters.talk import utterances
 from datasets.schema import Dialog
-from datasets.talk import utterances
 from generation.forms.drafts import DraftForm
 from generation.models import Trial
 from generation.services import trials

@@ -11,7 +11,7 @@ from playwright.sync_api import Page, expect
 from qdrant_client import QdrantClient
 
 from datasets.models import Project, User
-from datasets.services import corpora
+from datasets.services.collecting import corpora
 from tests.datasets.adopting import fill
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from datasets import pulse
 from datasets.models import Project, User
-from datasets.services.personas_added import Draft, add_personas
+from datasets.services.personas.adding import Draft, add_personas
 from generation.models import PersonaGrowth
 from tests.generation.growing import claimed, documents, landed, ordered
 

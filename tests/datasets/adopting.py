@@ -8,9 +8,9 @@ from django.urls import reverse
 from qdrant_client import QdrantClient, models
 
 from datasets.models import Corpus, Project, SourceFile
-from datasets.services import adopting
-from datasets.services.adopting import Reading
-from datasets.services.ingest import ingest
+from datasets.services.collecting import adopting
+from datasets.services.collecting.adopting import Reading
+from datasets.services.collecting.ingest import ingest
 from generation.models import CorpusEmbedding, Endpoint
 from tests.fixtures_foreign_qdrant import ForeignQdrant
 from tests.fixtures_model_server import RunningModelServer

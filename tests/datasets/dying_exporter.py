@@ -16,7 +16,8 @@ import django
 def main(work: str, pk: int) -> None:
     django.setup()
     from datasets import tasks
-    from datasets.services import bulk, exports, reckoning
+    from datasets.services.curating import bulk
+    from datasets.services.publishing import exports, reckoning
 
     seen: list[Any] = []
 

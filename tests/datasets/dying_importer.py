@@ -16,7 +16,7 @@ import django
 def main(pk: int) -> None:
     django.setup()
     from datasets import tasks
-    from datasets.services import imports
+    from datasets.services.curating import imports
 
     seen: list[Any] = []
     usual = imports._judgement

@@ -29,8 +29,8 @@ def kill_myself() -> None:
 def doomed(stage: str, death: Callable[[], None]) -> tuple[object, str, Callable[..., Any]]:
     """Where to put which function, so that a reader dies at that stage."""
     from datasets.index import PassageIndex
-    from datasets.services import ingest, intake
-    from datasets.services.intake import IndexedIntake, Intake
+    from datasets.services.collecting import ingest, intake
+    from datasets.services.collecting.intake import IndexedIntake, Intake
 
     copy_passages = Intake._write_passages
     write_passages, upsert, delete_stale = IndexedIntake._write_passages, PassageIndex.upsert, PassageIndex.delete_stale
@@ -84,7 +84,7 @@ STAGES = (
 
 def main(file_id: int, stage: str) -> None:
     django.setup()
-    from datasets.services.ingest import ingest
+    from datasets.services.collecting.ingest import ingest
 
     owner, name, function = doomed(stage, kill_myself)
     setattr(owner, name, function)

@@ -12,8 +12,8 @@ from django.core.files.base import ContentFile
 
 from datasets.index import Hit, IndexMissing, PassageIndex, connect
 from datasets.models import Corpus, Document, Passage, SourceFile
-from datasets.services import corpora
-from datasets.services.ingest import ingest
+from datasets.services.collecting import corpora
+from datasets.services.collecting.ingest import ingest
 
 CAT = "The cat sleeps on the warm windowsill all afternoon.\n\n"
 DOG = "The dog waits at the garden gate for the postman.\n\n"

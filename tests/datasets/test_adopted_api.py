@@ -10,7 +10,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 from qdrant_client import QdrantClient
 
 from datasets.models import AdoptedCollection, Project, SourceFile, User
-from datasets.services.ingest import ingest
+from datasets.services.collecting.ingest import ingest
 from generation.api import embeddings
 from tests.api_program import Program, refusal
 from tests.datasets.adopting import adopt, embedding_endpoint, fill, fill_alike

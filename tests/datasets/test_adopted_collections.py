@@ -10,8 +10,8 @@ from django.urls import reverse
 from qdrant_client import QdrantClient, models
 
 from datasets.models import AdoptedCollection, Project, SourceFile, User
-from datasets.services import adopting
-from datasets.services.ingest import ingest
+from datasets.services.collecting import adopting
+from datasets.services.collecting.ingest import ingest
 from tests.datasets.adopting import adopt, adopting_page, at, fill, source_of
 from tests.factories import make_corpus
 from tests.fixtures_foreign_qdrant import ForeignQdrant

@@ -16,8 +16,8 @@ from qdrant_client import QdrantClient, models
 from datasets.foreign_index import ForeignCollection
 from datasets.index import IndexUnavailable
 from datasets.models import AdoptedCollection, Corpus, Document, Passage, Project, SourceFile, User
-from datasets.services import adopting, corpora
-from datasets.services.ingest import clear_corpus, ingest
+from datasets.services.collecting import adopting, corpora
+from datasets.services.collecting.ingest import clear_corpus, ingest
 from tests.datasets.adopting import TEXTS, adopt, at, fill, source_of
 from tests.factories import make_project
 from tests.fixtures_foreign_qdrant import ForeignQdrant

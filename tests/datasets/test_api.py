@@ -22,8 +22,8 @@ from datasets.models import (
     Status,
     User,
 )
-from datasets.services.exports import write_export
-from datasets.services.ingest import ingest
+from datasets.services.collecting.ingest import ingest
+from datasets.services.publishing.exports import write_export
 from tests.api_program import Program, refusal
 from tests.datasets.ingesting import CAT, DOG
 from tests.factories import make_conversation, make_corpus, make_dialog, make_source, make_trace

@@ -16,7 +16,7 @@ from pytest_django import DjangoAssertNumQueries
 from datasets import text_search
 from datasets.filters import ConversationFilter
 from datasets.models import Conversation, Origin, Persona, Project, User
-from datasets.services.conversations import add_note, add_version
+from datasets.services.curating.conversations import add_note, add_version
 from tests.factories import make_batch, make_conversation, make_dialog, make_project
 
 pytestmark = pytest.mark.django_db

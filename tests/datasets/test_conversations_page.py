@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import DjangoAssertNumQueries
 
 from datasets.models import Conversation, Document, Judgement, Note, Origin, Project, SourceFile, User
-from datasets.services.conversations import add_label, add_note, add_version
+from datasets.services.curating.conversations import add_label, add_note, add_version
 from tests.factories import make_conversation, make_corpus, make_dialog, make_source, make_trace
 
 pytestmark = pytest.mark.django_db

@@ -13,8 +13,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datasets.models import BulkAction, Conversation, Labelling, Origin, Project, Review, Role, User
-from datasets.services import bulk, reviews
-from datasets.services.conversations import add_version
+from datasets.services.curating import bulk, reviews
+from datasets.services.curating.conversations import add_version
 from datasets.services.errors import Refused
 from datasets.tasks import carry_on_bulk
 from tests.factories import add_member, make_batch, make_conversation, make_dialog, make_project, make_user

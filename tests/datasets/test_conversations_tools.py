@@ -10,8 +10,8 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Conversation, Project, User
+from datasets.presenters.talk import utterances
 from datasets.schema import Dialog, Message, ToolCall, ToolSpec
-from datasets.talk import utterances
 from tests.factories import make_conversation, make_dialog
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from datasets import pulse
 from datasets.models import Activity, Corpus, Document, Passage, Project, SourceFile, User
-from datasets.services.ingest import ingest
+from datasets.services.collecting.ingest import ingest
 from tests.datasets.ingesting import CAT, DOG, add, assert_consistent, read
 from tests.factories import make_corpus
 

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Corpus, Document, Passage, Project, SourceFile, User
-from datasets.services import parts
-from datasets.services.parts import read_part
+from datasets.services.collecting import parts
+from datasets.services.collecting.parts import read_part
 from tests.factories import make_corpus
 
 pytestmark = pytest.mark.django_db

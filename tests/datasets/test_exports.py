@@ -20,9 +20,9 @@ from datasets import tasks
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.models import Conversation, Export, Persona, Project, User, Version, artifacts
-from datasets.services import exports
 from datasets.services.errors import Refused
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
+from datasets.services.publishing import exports
 from tests.factories import make_conversation, make_dialog, make_project, make_source, make_trace
 
 pytestmark = pytest.mark.django_db
@@ -244,7 +244,7 @@ def test_rows_are_those_of_the_filter_when_it_was_asked_for_oldest_first(
 
 
 def test_the_version_that_counts_is_written(project: Project, owner: User) -> None:
-    from datasets.services.conversations import add_version
+    from datasets.services.curating.conversations import add_version
 
     row = make_conversation(project, "Old?", "Old.")
     add_version(conversation=row, dialog=make_dialog("New?", "New."), origin="edited", author=owner)

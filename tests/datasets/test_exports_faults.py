@@ -20,7 +20,8 @@ from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.formats.splitting import Split
 from datasets.models import Export, Project, Review, User
-from datasets.services import bulk, exports
+from datasets.services.curating import bulk
+from datasets.services.publishing import exports
 from tests.factories import make_conversation
 from tests.workers import ROOT, addresses
 

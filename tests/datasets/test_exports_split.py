@@ -21,9 +21,9 @@ from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.formats.splitting import Split
 from datasets.models import Conversation, Document, Export, Persona, Project, SourceFile, User
-from datasets.services import exports
 from datasets.services.errors import Refused
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
+from datasets.services.publishing import exports
 from tests.api_program import Program, refusal
 from tests.factories import make_conversation, make_corpus, make_dialog, make_source, make_trace
 

@@ -17,9 +17,10 @@ from datasets import tasks
 from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.models import Batch, Conversation, Export, Import, Judgement, Origin, Project, User
-from datasets.services import exports, imports
-from datasets.services.conversations import add_version
+from datasets.services.curating import imports
+from datasets.services.curating.conversations import add_version
 from datasets.services.errors import Refused
+from datasets.services.publishing import exports
 from tests.api_program import Program
 from tests.factories import make_project
 

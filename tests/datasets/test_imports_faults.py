@@ -13,7 +13,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from datasets import tasks
 from datasets.models import Project, User
-from datasets.services import imports
+from datasets.services.curating import imports
 from tests.workers import ROOT, addresses
 
 pytestmark = pytest.mark.django_db(transaction=True)

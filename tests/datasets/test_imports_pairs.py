@@ -19,9 +19,10 @@ from datasets.formats.entries import Wrong
 from datasets.formats.incoming import read_row, shape_of
 from datasets.formats.incoming_pairs import PAIRS
 from datasets.models import Conversation, Export, Import, Origin, Project, User
-from datasets.services import exports, imports
-from datasets.services.conversations import add_version
+from datasets.services.curating import imports
+from datasets.services.curating.conversations import add_version
 from datasets.services.errors import Refused
+from datasets.services.publishing import exports
 from tests.api_program import Program
 from tests.factories import make_dialog
 

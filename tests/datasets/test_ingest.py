@@ -12,8 +12,8 @@ from pytest_django import Settings
 
 from datasets import tasks
 from datasets.models import Activity, Corpus, Document, Passage, Project, SourceFile, User
-from datasets.services import corpora
-from datasets.services.ingest import clear_corpus, ingest
+from datasets.services.collecting import corpora
+from datasets.services.collecting.ingest import clear_corpus, ingest
 from tests.datasets.ingesting import CAT, DOG, add, assert_consistent, point_count, read, search, texts
 from tests.factories import make_corpus
 

@@ -20,10 +20,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from datasets.models import Corpus, Document, Passage, Project, SourceFile
-from datasets.services import claims, clearing, corpora, intake
-from datasets.services.ingest import ingest
-from datasets.services.intake import IndexedIntake
-from datasets.services.search import search_corpus
+from datasets.services.collecting import claims, clearing, corpora, intake
+from datasets.services.collecting.ingest import ingest
+from datasets.services.collecting.intake import IndexedIntake
+from datasets.services.collecting.search import search_corpus
 from tests.datasets.dying_reader import STAGES, Death, die, doomed
 from tests.datasets.ingesting import CAT, DOG, LetterEmbedder, add, assert_consistent, point_count, read, search, texts
 from tests.factories import make_corpus

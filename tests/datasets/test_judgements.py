@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Conversation, Judgement, Origin, Project, User
-from datasets.services.conversations import add_version
+from datasets.services.curating.conversations import add_version
 from tests.api_program import Program
 from tests.factories import make_conversation, make_dialog
 

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Project, Prompt, User
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from datasets.services.prompts import save_prompt
 
 ClientOf = Callable[[User], Client]

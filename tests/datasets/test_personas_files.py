@@ -14,11 +14,11 @@ from django.urls import reverse
 from datasets import tasks
 from datasets.formats.personas import read, write_jsonl, write_yaml
 from datasets.models import Persona, PersonaImport, Project, User
-from datasets.services import personas_import
 from datasets.services.errors import Refused
-from datasets.services.personas import save_persona
-from datasets.services.personas_added import Draft, add_personas
-from datasets.services.personas_files import rows_of
+from datasets.services.personas import importing as personas_import
+from datasets.services.personas.adding import Draft, add_personas
+from datasets.services.personas.files import rows_of
+from datasets.services.personas.saving import save_persona
 from tests.api_program import Program
 from tests.factories import make_project
 from tests.generation.growing import documents

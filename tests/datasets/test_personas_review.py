@@ -9,9 +9,9 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Document, Persona, Project, User
-from datasets.services.personas import save_persona
-from datasets.services.personas_added import Draft, add_personas
-from datasets.services.personas_tree import review_of, tree_of
+from datasets.services.personas.adding import Draft, add_personas
+from datasets.services.personas.saving import save_persona
+from datasets.services.personas.tree import review_of, tree_of
 from tests.factories import make_conversation
 from tests.generation.growing import documents
 

@@ -14,8 +14,8 @@ from datasets.filters import ConversationFilter
 from datasets.formats import FORMATS, PREFERENCES, Options, Rated, Skip
 from datasets.models import Conversation, Export, Judgement, Project, User
 from datasets.schema import Dialog, Message, ToolCall
-from datasets.services import exports
-from datasets.services.versions import Proposed, add_proposals, locked
+from datasets.services.curating.versions import Proposed, add_proposals, locked
+from datasets.services.publishing import exports
 from tests.factories import make_conversation, make_dialog, make_project
 
 FEW = Options()

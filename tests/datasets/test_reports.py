@@ -29,8 +29,8 @@ from datasets.models import (
     artifacts,
 )
 from datasets.schema import Source
-from datasets.services import reckoning, reports
 from datasets.services.errors import Refused
+from datasets.services.publishing import reckoning, reports
 from tests.api_program import Program, refusal
 from tests.factories import make_conversation, make_corpus, make_dialog, make_project, make_source, make_trace
 
@@ -265,7 +265,7 @@ def test_it_is_about_what_the_filter_matched_when_it_was_asked_for(
 
 
 def test_the_version_that_counts_is_read(project: Project, owner: User) -> None:
-    from datasets.services.conversations import add_version
+    from datasets.services.curating.conversations import add_version
 
     row = make_conversation(project, "Old old old?", "Old.")
     judge(row.head, 0.1)

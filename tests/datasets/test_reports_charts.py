@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from selectolax.lexbor import LexborHTMLParser
 
-from datasets import charts
+from datasets.presenters import charts
 from datasets.reports.bins import round_step, round_ticks
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

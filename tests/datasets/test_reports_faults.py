@@ -10,7 +10,7 @@ from django.utils import timezone
 from datasets import tasks
 from datasets.filters import ConversationFilter
 from datasets.models import Project, Report, User
-from datasets.services import reports
+from datasets.services.publishing import reports
 from tests.datasets.test_exports_faults import killed_at
 from tests.factories import make_conversation
 

@@ -11,7 +11,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from datasets.models import Corpus, Document, Project, SourceFile, User
-from datasets.services.ingest import ingest
+from datasets.services.collecting.ingest import ingest
 from tests.datasets.ingesting import CAT, DOG
 from tests.factories import make_corpus
 

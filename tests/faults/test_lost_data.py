@@ -11,8 +11,8 @@ from django.urls import reverse
 from datasets import pulse
 from datasets.index import PassageIndex, connect
 from datasets.models import Conversation, Corpus, Document, Passage, SourceFile
-from datasets.services import corpora
-from datasets.services.search import LOST
+from datasets.services.collecting import corpora
+from datasets.services.collecting.search import LOST
 from generation.models import CorpusEmbedding, Run
 from tests.datasets.ingesting import read
 from tests.faults.stage import Stage, assert_whole, landed, state_of, wait_for, wait_for_state

@@ -10,7 +10,7 @@ from django.db import connections
 
 from datasets.index import Hit
 from datasets.models import Corpus
-from datasets.services.search import Asked, ask_vector, search_corpus
+from datasets.services.collecting.search import Asked, ask_vector, search_corpus
 from generation.models import Trial
 from generation.services import trials
 

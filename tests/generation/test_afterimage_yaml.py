@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import AdoptedCollection, Corpus, Project, Prompt, User
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from generation.engine import rules
 from generation.engine.recipe import ModelChoice, Recipe
 from generation.models import Endpoint

@@ -15,14 +15,14 @@ from afterimage_web.api import api
 from datasets.filters import ConversationFilter
 from datasets.index import PassageIndex, connect
 from datasets.models import BulkAction, Conversation, Corpus, Export, Persona, Project, Prompt, Report, Role, User
-from datasets.services.bulk import advance, start_bulk
-from datasets.services.conversations import add_label, add_note, label_named
 from datasets.services.criteria import save_criterion
-from datasets.services.exports import Options, start_export, write_export
-from datasets.services.imports import store_import
-from datasets.services.personas import save_persona
-from datasets.services.personas_import import start_import
-from datasets.services.reports import make_report, start_report
+from datasets.services.curating.bulk import advance, start_bulk
+from datasets.services.curating.conversations import add_label, add_note, label_named
+from datasets.services.curating.imports import store_import
+from datasets.services.personas.importing import start_import
+from datasets.services.personas.saving import save_persona
+from datasets.services.publishing.exports import Options, start_export, write_export
+from datasets.services.publishing.reports import make_report, start_report
 from datasets.services.tools import save_tool
 from generation.engine.recipe import Recipe
 from generation.models import Alert, AlertRule, Endpoint

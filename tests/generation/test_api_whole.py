@@ -10,7 +10,7 @@ from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from datasets import tasks
 from datasets.models import BulkAction, Conversation, Corpus, Project, SourceFile, User
-from datasets.services.bulk import advance
+from datasets.services.curating.bulk import advance
 from generation import tasks as press_tasks
 from generation.models import Endpoint, Run, Trial
 from generation.services.trials import carry_out

@@ -13,7 +13,7 @@ from django.urls import reverse
 
 from datasets.filters import ConversationFilter
 from datasets.models import Corpus, Judgement, Project, User, Version
-from datasets.services.exports import Options, start_export, write_export
+from datasets.services.publishing.exports import Options, start_export, write_export
 from generation.models import Endpoint, Run
 from generation.services.afterimage.recipe import read_config
 from generation.services.servers.endpoints import save_endpoint

@@ -15,8 +15,8 @@ from django.utils import timezone
 
 from datasets import pulse
 from datasets.models import Corpus, Project, SourceFile, User
-from datasets.services import corpora, search
-from datasets.services.ingest import ingest
+from datasets.services.collecting import corpora, search
+from datasets.services.collecting.ingest import ingest
 from generation.models import CorpusEmbedding, Endpoint, Trial
 from generation.services import trials
 from generation.tasks import forget_vectors

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from datasets.models import Conversation, Corpus, Document, Persona, Project
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from generation.adapters.briefs import briefs_for
 from generation.engine.recipe import Recipe
 from generation.frozen import Frozen

@@ -8,7 +8,7 @@ import pytest
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from datasets.models import Conversation, Project, User
-from datasets.services.conversations import add_version
+from datasets.services.curating.conversations import add_version
 from generation.models import Improvement, ImprovementItem
 from tests.api_program import Program, refusal
 from tests.factories import make_dialog

@@ -12,7 +12,7 @@ from django.urls import reverse
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from datasets.models import Conversation, Project, User
-from datasets.services.conversations import add_version
+from datasets.services.curating.conversations import add_version
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
 from generation.services.improving.estimating import estimate_improvement

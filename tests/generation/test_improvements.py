@@ -9,10 +9,10 @@ import pytest
 
 from datasets.filters import ConversationFilter
 from datasets.models import Conversation, Corpus, Project, User
-from datasets.services import reviews
-from datasets.services.conversations import add_version
+from datasets.services.curating import reviews
+from datasets.services.curating.conversations import add_version
+from datasets.services.curating.reviews import HeadChanged
 from datasets.services.errors import Refused
-from datasets.services.reviews import HeadChanged
 from generation.models import Call, Endpoint, ImprovementItem, Price
 from generation.services.improving import claims, improvements, proposals
 from generation.services.improving.desk import IMPROVEMENTS

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Corpus, Project, SourceFile, User
-from datasets.services.ingest import ingest
+from datasets.services.collecting.ingest import ingest
 from generation.models import CorpusEmbedding, Endpoint, PassageVector
 from tests.datasets.ingesting import add, read
 from tests.engine.tiny_model import INSTALLED, SIZE, make_tiny, needs_the_extra

@@ -16,8 +16,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from datasets.models import Project, User
-from generation.metrics_page import seconds
 from generation.models import Call, Endpoint, Run
+from generation.presenters.metrics import seconds
 from generation.services.monitoring import metrics
 from generation.services.monitoring.metrics import Metrics
 from generation.services.monitoring.numbers import together

@@ -16,7 +16,7 @@ from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.models import Conversation, Project, User, Version
 from datasets.schema import Step
-from datasets.services import exports
+from datasets.services.publishing import exports
 from generation.engine.protocols import Attempt, Made, Verdict
 from generation.engine.recipe import ModelChoice, Pairs
 from generation.models import Call, Endpoint, Price, Run

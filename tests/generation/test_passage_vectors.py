@@ -14,7 +14,7 @@ from django.db.models import Sum
 from django.utils import timezone
 
 from datasets.models import Corpus, Project, SourceFile, User
-from datasets.services import corpora
+from datasets.services.collecting import corpora
 from datasets.services.errors import Refused
 from generation.models import Call, CorpusEmbedding, Endpoint, PassageVector
 from generation.services.servers.endpoints import save_endpoint

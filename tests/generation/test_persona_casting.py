@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from datasets.models import Document, Passage, Persona, Project, User
-from datasets.services.personas import save_persona
-from datasets.services.personas_added import Draft, add_personas
+from datasets.services.personas.adding import Draft, add_personas
+from datasets.services.personas.saving import save_persona
 from generation.adapters.briefs import briefs_for
 from generation.engine.protocols import PersonaSketch
 from generation.engine.recipe import Recipe

@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from datasets.models import Persona, Project, User
 from datasets.services.errors import Refused
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
 from generation.services.growing import claims, growths
 from generation.services.growing import desk as persona_desk

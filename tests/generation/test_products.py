@@ -17,7 +17,7 @@ from datasets.filters import ConversationFilter
 from datasets.formats import Options
 from datasets.models import Conversation, Project, Tool, User
 from datasets.services.errors import Refused
-from datasets.services.exports import start_export, write_export
+from datasets.services.publishing.exports import start_export, write_export
 from generation.engine import forms
 from generation.frozen import Frozen
 from generation.models import Call, Endpoint, Run, Trial

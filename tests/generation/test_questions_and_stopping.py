@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from datasets.models import Conversation, Corpus, Project, User
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from generation.engine.protocols import Failed
 from generation.engine.recipe import Recipe
 from generation.models import Endpoint, Run, Slot

@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Project, PromptRole, User
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from generation.engine.recipe import Budget, ModelChoice, Recipe, Retrieval
 from generation.services.recipes import save_recipe
 from tests.factories import make_project

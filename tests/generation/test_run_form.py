@@ -12,7 +12,7 @@ from django.test import Client
 from django.urls import reverse
 
 from datasets.models import Persona, Project, PromptRole, User
-from datasets.services.personas import save_persona
+from datasets.services.personas.saving import save_persona
 from generation.engine.recipe import Budget, ModelChoice, Recipe, Retrieval
 from generation.forms.recipes import RecipeForm, initial_from
 from generation.models import Endpoint, Run, Slot, Trial

@@ -11,8 +11,8 @@ from django.urls import reverse
 
 from datasets.models import Persona, Project, User
 from datasets.services.errors import Refused
-from datasets.services.personas import save_persona
-from datasets.services.personas_added import Draft, add_personas
+from datasets.services.personas.adding import Draft, add_personas
+from datasets.services.personas.saving import save_persona
 from generation.adapters.briefs import briefs_for
 from generation.engine.recipe import Recipe
 from generation.frozen import Frozen, FrozenText

@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from datasets.models import Project, User
 from generation.frozen import Frozen
+from generation.presenters.telling import told
 from generation.services.running.freezing import freeze
-from generation.telling import told
 from tests.generation.api_recipes import passages_of
 from tests.generation.runs import launched, recipe
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from django.db import transaction
 
 from datasets.schema import Step
-from datasets.services.personas_added import Draft, add_personas
+from datasets.services.personas.adding import Draft, add_personas
 from datasets.text import clean
 from generation.engine.protocols import Failed, Landing, PersonaSketch
 from generation.models import Call, PersonaBranch, PersonaGrowth

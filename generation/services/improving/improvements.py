@@ -13,7 +13,7 @@ from datasets.filters import ConversationFilter
 from datasets.models import Batch, Project, User
 from datasets.models.conversations import ConversationQuerySet
 from datasets.services.activity import record_activity
-from datasets.services.bulk import newest_id
+from datasets.services.curating.bulk import newest_id
 from datasets.services.errors import Refused
 from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem

@@ -8,7 +8,7 @@ from django.db import transaction
 
 from datasets.models import Conversation, Judgement, Origin, Version
 from datasets.schema import Step
-from datasets.services.versions import Proposed, add_proposals, locked
+from datasets.services.curating.versions import Proposed, add_proposals, locked
 from generation.adapters.mending import Commission
 from generation.casts import Cast, Casts
 from generation.engine.protocols import Failed, Landing, Made

@@ -8,9 +8,9 @@ from django.db import transaction
 from django.utils import timezone
 
 from datasets.models import Conversation, User
+from datasets.services.curating.reviews import HeadChanged
+from datasets.services.curating.versions import locked, put_in_place
 from datasets.services.errors import Refused
-from datasets.services.reviews import HeadChanged
-from datasets.services.versions import locked, put_in_place
 from generation.models import Improvement, ImprovementItem
 
 State = ImprovementItem.State

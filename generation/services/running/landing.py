@@ -10,7 +10,7 @@ from django.db import connection, transaction
 
 from datasets.models import Conversation, Judgement, Version
 from datasets.schema import Step
-from datasets.services.conversations import opening_of, take_ids, version_columns
+from datasets.services.curating.conversations import opening_of, take_ids, version_columns
 from datasets.text import clean, clean_json
 from generation.engine.protocols import Brief, Failed, Landing, Made, Verdict
 from generation.frozen import Frozen

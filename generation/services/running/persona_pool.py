@@ -9,8 +9,7 @@ from datasets.models import Document, Persona, Project
 from datasets.models.personas import PersonaQuerySet
 from datasets.services.errors import Refused
 from generation.engine.recipe import PersonaGroup, Recipe
-from generation.frozen import FrozenCast
-from generation.telling import NAMED
+from generation.frozen import NAMED, FrozenCast
 
 
 def members(project: Project, group: PersonaGroup) -> PersonaQuerySet:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datasets.models import AdoptedCollection, Corpus, Project
-from datasets.services.adopted_index import NO_MODEL, NO_VECTOR
+from datasets.services.collecting.adopted_index import NO_MODEL, NO_VECTOR
 from generation.engine.recipe import Recipe
 
 

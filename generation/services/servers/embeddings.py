@@ -6,7 +6,7 @@ from django.db import transaction
 
 from datasets.models import Corpus, User
 from datasets.services.activity import record_activity
-from datasets.services.corpora import reread_corpus
+from datasets.services.collecting.corpora import reread_corpus
 from datasets.services.errors import Refused
 from generation.models import CorpusEmbedding, Endpoint
 

@@ -15,11 +15,10 @@ from django.utils import timezone
 from datasets.index import IndexFault, PassageIndex, connect
 from datasets.models import Corpus, SourceFile
 from datasets.reading import Problem, ReadOptions, Text, Unreadable, peek_columns, read
-
-from .claims import ATTEMPTS, Overtaken, State, claim, end, lease_kept, mine
-from .clearing import clear_documents, clear_file
-from .copying import copied
-from .intake import EmbeddingFault, IndexedIntake, Intake
+from datasets.services.collecting.claims import ATTEMPTS, Overtaken, State, claim, end, lease_kept, mine
+from datasets.services.collecting.clearing import clear_documents, clear_file
+from datasets.services.collecting.copying import copied
+from datasets.services.collecting.intake import EmbeddingFault, IndexedIntake, Intake
 
 logger = logging.getLogger(__name__)
 

@@ -12,11 +12,10 @@ from datasets.models import Project, Report, User
 from datasets.models.artifacts import Lost
 from datasets.reports.findings import Findings
 from datasets.reports.tally import Tally
-
-from . import reckoning
-from .activity import record_activity
-from .bulk import newest_id
-from .errors import Refused
+from datasets.services.activity import record_activity
+from datasets.services.curating.bulk import newest_id
+from datasets.services.errors import Refused
+from datasets.services.publishing import reckoning
 
 
 @transaction.atomic

@@ -9,8 +9,7 @@ from django.db.models import Max
 
 from datasets.models import Conversation, Status, Version
 from datasets.schema import Dialog
-
-from .conversations import opening_of, version_columns
+from datasets.services.curating.conversations import opening_of, version_columns
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,7 @@ from django.conf import settings
 from datasets.index import IndexMissing, PassageIndex, connect
 from datasets.models import Document, SourceFile
 from datasets.models.corpora import DocumentQuerySet
-
-from .claims import holding
+from datasets.services.collecting.claims import holding
 
 SOME = 200
 

@@ -16,9 +16,8 @@ from datasets.index import PORT, Client, IndexFault, IndexMissing
 from datasets.models import AdoptedCollection, Corpus, Project, SourceFile, User
 from datasets.reading.payload import Keys, guess, keys_in, text_of
 from datasets.secrets import Undecryptable
-
-from .activity import record_activity
-from .errors import Refused
+from datasets.services.activity import record_activity
+from datasets.services.errors import Refused
 
 Answer = TypeVar("Answer")
 PATIENCE = 8.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from .models import Conversation, Judgement
+from datasets.models import Conversation, Judgement
 
 
 def versions_of(conversation: Conversation) -> QuerySet[Any]:

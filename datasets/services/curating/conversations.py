@@ -10,10 +10,9 @@ from django.db.models import Max, Value
 
 from datasets.models import Batch, Conversation, Label, Labelling, Note, Persona, Project, Status, User, Version
 from datasets.schema import Dialog
+from datasets.services.activity import record_activity
+from datasets.services.errors import Refused
 from datasets.text import clean, clean_json
-
-from .activity import record_activity
-from .errors import Refused
 
 SEARCHED_CHARACTERS = 200_000
 """How much of a conversation is searched: a text vector of PostgreSQL holds less than one megabyte."""

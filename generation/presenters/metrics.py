@@ -12,8 +12,8 @@ from typing import Any
 
 from django.utils.safestring import SafeString
 
-from datasets import charts
-from datasets.charts import plain
+from datasets.presenters import charts
+from datasets.presenters.charts import plain
 from generation.services.monitoring.kinds import amount
 from generation.services.monitoring.metrics import DURATIONS, JUDGING, Metrics, measures_of, money_by_day, series
 from generation.services.monitoring.numbers import CallGroup, Judged, Measure, Outcomes, together

@@ -17,9 +17,8 @@ from datasets.foreign_index import connect_foreign
 from datasets.index import Hit, IndexFault, IndexMissing, IndexUnavailable, PassageIndex, connect
 from datasets.models import Corpus, User
 from datasets.secrets import Undecryptable
-
-from .adopted_index import AdoptedIndex, Copy, LookUp, copies_of
-from .errors import Refused
+from datasets.services.collecting.adopted_index import AdoptedIndex, Copy, LookUp, copies_of
+from datasets.services.errors import Refused
 
 PATIENCE = 5.0
 """Seconds that somebody at a page waits for the index."""

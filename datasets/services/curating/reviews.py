@@ -6,8 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from datasets.models import Conversation, Project, Review, Status, User
-
-from .errors import Refused
+from datasets.services.errors import Refused
 
 
 class HeadChanged(Refused):

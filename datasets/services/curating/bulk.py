@@ -13,9 +13,8 @@ from django.utils import timezone
 from datasets.filters import ConversationFilter
 from datasets.models import BulkAction, Conversation, Label, Labelling, Project, Review, Status, User
 from datasets.models.conversations import ConversationQuerySet
-
-from .activity import record_activity
-from .errors import Refused
+from datasets.services.activity import record_activity
+from datasets.services.errors import Refused
 
 CHUNK = 500
 QUIET = timedelta(seconds=30)

@@ -7,8 +7,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from datasets.models import Persona, PersonaVersion, Project, User
-
-from .errors import Refused
+from datasets.services.errors import Refused
 
 
 def save_persona(

@@ -21,11 +21,10 @@ from datasets.formats.incoming import Glance, Unusable, glance, read_row
 from datasets.formats.incoming_parts import Incoming
 from datasets.formats.lines import Line, lines
 from datasets.models import Batch, Conversation, Import, Judgement, Origin, Project, User, Version
-
-from .activity import record_activity
-from .conversations import opening_of, take_ids, version_columns
-from .corpora import clean_name
-from .errors import Refused
+from datasets.services.activity import record_activity
+from datasets.services.collecting.corpora import clean_name
+from datasets.services.curating.conversations import opening_of, take_ids, version_columns
+from datasets.services.errors import Refused
 
 State = Import.State
 CHUNK = 200

@@ -11,11 +11,10 @@ from django.utils import timezone
 
 from datasets.formats.personas import Entry, PersonaRow, Problem, Unreadable, read
 from datasets.models import Document, Persona, PersonaImport, PersonaVersion, Project, User
-
-from .activity import record_activity
-from .errors import Refused
-from .personas import save_persona
-from .personas_added import Draft, add_personas
+from datasets.services.activity import record_activity
+from datasets.services.errors import Refused
+from datasets.services.personas.adding import Draft, add_personas
+from datasets.services.personas.saving import save_persona
 
 State = PersonaImport.State
 MOST = 20_000

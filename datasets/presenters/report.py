@@ -10,11 +10,11 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString, mark_safe
 
-from . import charts
-from .charts import Tone
-from .models import Grade, Report
-from .reports.findings import CoverageFindings, Findings, Length, PersonaFindings, QualityFindings
-from .services.reports import findings_of
+from datasets.models import Grade, Report
+from datasets.presenters import charts
+from datasets.presenters.charts import Tone
+from datasets.reports.findings import CoverageFindings, Findings, Length, PersonaFindings, QualityFindings
+from datasets.services.publishing.reports import findings_of
 
 TONES: dict[str, Tone] = {
     Grade.PERFECT: "done",

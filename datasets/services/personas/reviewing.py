@@ -8,9 +8,8 @@ from django.db import transaction
 
 from datasets.models import Persona, Project, User
 from datasets.models.personas import PersonaQuerySet
-
-from .activity import record_activity
-from .errors import Refused
+from datasets.services.activity import record_activity
+from datasets.services.errors import Refused
 
 Decision = Literal["accepted", "rejected", "waiting"]
 STANDING: dict[Decision, dict[str, bool]] = {

@@ -11,8 +11,7 @@ from datasets.models import AdoptedCollection
 from datasets.reading import Problem, Text, Unreadable
 from datasets.reading.payload import Keys, document
 from datasets.secrets import Undecryptable
-
-from .adopted_index import GONE
+from datasets.services.collecting.adopted_index import GONE
 
 
 def copied(adopted: AdoptedCollection) -> Generator[Text | Problem]:

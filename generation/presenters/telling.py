@@ -6,15 +6,13 @@ from collections.abc import Iterator
 
 from generation.engine import rules
 from generation.engine.recipe import Ensemble, FixedText, FromCorpus, InTurn, Recipe, retrievers_in
-from generation.frozen import Frozen
+from generation.frozen import NAMED, Frozen
 
 WHEN = {
     "answer": "before every answer, {} passages",
     "dialog": "once a conversation, {} passages",
     "never": "never",
 }
-NAMED = 20
-"""So many personas are told by name."""
 OVERALL = {"mean": "their mean", "weighted": "their mean by weight", "min": "the lowest"}
 STRATEGIES = {
     "temperature": "temperature",

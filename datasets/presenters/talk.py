@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from datasets.cells import WHOLE, Cell, cell_of, compact, parsed, pretty
+from datasets.presenters.cells import WHOLE, Cell, cell_of, compact, parsed, pretty
 from datasets.schema import Dialog, Message, Source, Step, ToolCall, ToolSpec, Trace
 
 

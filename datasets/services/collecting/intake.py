@@ -17,10 +17,9 @@ from django.utils import timezone
 from datasets.index import IndexedPassage, IndexMismatch, IndexMissing, PassageIndex, connect
 from datasets.models import Corpus, Document, Passage, SourceFile
 from datasets.reading import Problem, Span, Text, chunk
-
-from .claims import LEASE, Overtaken, State, end, holding, mine
-from .clearing import delete_some
-from .search import embedder_of
+from datasets.services.collecting.claims import LEASE, Overtaken, State, end, holding, mine
+from datasets.services.collecting.clearing import delete_some
+from datasets.services.collecting.search import embedder_of
 
 SLICE = 200
 """Passages that are embedded, written and indexed together."""

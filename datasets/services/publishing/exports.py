@@ -23,12 +23,11 @@ from datasets.models.artifacts import Lost
 from datasets.models.conversations import ConversationQuerySet
 from datasets.preference import rated, with_pairs, with_versions
 from datasets.schema import Score
-
-from .activity import record_activity
-from .bulk import newest_id
-from .errors import Refused
-from .export_split import Places, write_archive
-from .relations import ties_of
+from datasets.services.activity import record_activity
+from datasets.services.curating.bulk import newest_id
+from datasets.services.curating.relations import ties_of
+from datasets.services.errors import Refused
+from datasets.services.publishing.splitting import Places, write_archive
 
 CHUNK = 200
 PREVIEWED = 20

@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString, mark_safe
 from lxml import etree
 from pygal.style import Style
 
-from .reports.bins import round_step, round_ticks
+from datasets.reports.bins import round_step, round_ticks
 
 Form = Callable[[float], str]
 """How a value reads."""

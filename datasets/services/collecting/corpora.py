@@ -17,9 +17,8 @@ from django.utils import timezone
 
 from datasets.models import Corpus, Project, SourceFile, User
 from datasets.models.corpora import SourceFileQuerySet
-
-from .activity import record_activity
-from .errors import Refused
+from datasets.services.activity import record_activity
+from datasets.services.errors import Refused
 
 Options = Mapping[str, str]
 NAME_LENGTH = 255

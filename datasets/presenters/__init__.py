@@ -1,0 +1,1 @@
+"""Rows and plain data as pages show them."""

@@ -1,0 +1,1 @@
+"""Corpora: files and collections that become documents, passages and points of an index."""

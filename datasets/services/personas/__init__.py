@@ -1,0 +1,1 @@
+"""Personas: saved, brought in, reviewed, and who descends from whom."""

@@ -1,0 +1,1 @@
+"""What the press has, as pages show it."""

@@ -51,8 +51,7 @@ def answer_checks(get_response: Callable[[HttpRequest], HttpResponse]) -> Callab
 
 def queues() -> list[str]:
     """The queues that tasks are sent to."""
-    routed = {route["queue"] for route in settings.CELERY_TASK_ROUTES.values()}
-    return sorted({settings.CELERY_TASK_DEFAULT_QUEUE, *routed})
+    return sorted({route["queue"] for route in settings.CELERY_TASK_ROUTES.values()})
 
 
 def failing_parts() -> list[str]:

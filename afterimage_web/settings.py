@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 from afterimage_web import embedded
 from afterimage_web.environment import (
@@ -139,10 +140,10 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)  # it finds them where they lie
-WHITENOISE_MAX_AGE = 3600
+WHITENOISE_MAX_AGE = 24 * 60 * 60
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "staticfiles": {"BACKEND": "afterimage_web.static_files.VersionedStaticFiles"},
 }
 MEDIA_ROOT = DATA_DIR / "files"
 FILE_UPLOAD_PERMISSIONS = 0o600
@@ -182,16 +183,32 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 3600, "socket_connect_timeout": 5}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": 3600,
+    "socket_connect_timeout": 5,
+    "priority_steps": [0, 3, 6],
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_MAX_TASKS_PER_CHILD = 500
 CELERY_TASK_DEFAULT_QUEUE = "default"
-CELERY_TASK_ROUTES = {"generation.tasks.pull_run": {"queue": "press"}}
+# Priority 0 comes first: the ticks, and what somebody waits for at a page. Files to read, hundreds at once, come last.
+CELERY_TASK_ROUTES: dict[str, dict[str, Any]] = {
+    "generation.tasks.pull_run": {"queue": "press"},
+    "generation.tasks.tick": {"queue": "default", "priority": 0},
+    "generation.tasks.look_for_alerts": {"queue": "default", "priority": 0},
+    "generation.tasks.deliver_alerts": {"queue": "default", "priority": 0},
+    "generation.tasks.run_trial": {"queue": "default", "priority": 0},
+    "datasets.tasks.tick": {"queue": "default", "priority": 0},
+    "datasets.tasks.ingest_file": {"queue": "default", "priority": 6},
+    "datasets.tasks.clear_corpus": {"queue": "default", "priority": 6},
+    "*": {"queue": "default", "priority": 3},
+}
 CELERY_TIMEZONE = TIME_ZONE
 CELERY_BEAT_SCHEDULE = {
     "pull-runs": {"task": "generation.tasks.tick", "schedule": 2.0, "options": {"expires": 10}},
     "look-for-alerts": {"task": "generation.tasks.look_for_alerts", "schedule": 60.0, "options": {"expires": 50}},
     "forget-vectors": {"task": "generation.tasks.forget_vectors", "schedule": 3600.0, "options": {"expires": 600}},
+    "forget-sessions": {"task": "datasets.tasks.forget_sessions", "schedule": 3600.0, "options": {"expires": 600}},
     "recover-files": {"task": "datasets.tasks.tick", "schedule": 15.0, "options": {"expires": 30}},
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from celery import shared_task
+from django.core.management import call_command
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -72,6 +73,12 @@ def send_email_confirmation(user_id: int, email: str) -> None:
     user = User.objects.get(pk=user_id)
     link = reverse("datasets:email-confirm", args=[accounts.token_for(user=user, email=email)])
     accounts.send_confirmation(user=user, email=email, link=link)
+
+
+@shared_task
+def forget_sessions() -> None:
+    """Of people who were logged out by time."""
+    call_command("clearsessions")
 
 
 @shared_task

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
+from django.contrib.sessions.models import Session
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from datasets.models import ApiToken, User
+from datasets.tasks import forget_sessions
 from tests.factories import make_user
 
 ClientOf = Callable[[User], Client]
@@ -46,3 +50,14 @@ def test_a_revoked_token_is_gone_and_nobody_revokes_anothers(owner: User, strang
     assert client_of(stranger).post(address).status_code == 404
     assert client_of(owner).post(address).status_code == 302
     assert not ApiToken.objects.exists()
+
+
+def test_sessions_that_time_has_ended_are_forgotten_and_others_go_on(
+    owner: User, teammate: User, client_of: ClientOf
+) -> None:
+    client_of(owner)
+    Session.objects.update(expire_date=timezone.now() - timedelta(minutes=1))
+    client = client_of(teammate)
+    forget_sessions()
+    assert Session.objects.get().get_decoded()["_auth_user_id"] == str(teammate.pk)
+    assert client.get(reverse("datasets:account")).status_code == 200

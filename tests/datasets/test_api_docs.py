@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+import openapi_spec_validator
 import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
+from openapi_spec_validator.validation.exceptions import OpenAPIValidationError
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode
 
@@ -44,6 +46,13 @@ def test_every_operation_says_what_it_does_and_how_it_refuses(schema: dict[str, 
         assert operation["security"] == [{"TokenAuth": []}]
     names = [operation["operationId"] for operation in operations]
     assert len(names) == len(set(names))
+
+
+def test_the_description_is_valid_openapi(schema: dict[str, Any]) -> None:
+    openapi_spec_validator.validate(schema)
+    del schema["info"]["title"]
+    with pytest.raises(OpenAPIValidationError, match="title"):
+        openapi_spec_validator.validate(schema)
 
 
 def test_every_reference_in_the_description_leads_somewhere(schema: dict[str, Any]) -> None:

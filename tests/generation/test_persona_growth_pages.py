@@ -275,8 +275,8 @@ def test_what_a_program_orders_in_vain_is_refused_in_a_sentence(
     body = {"corpus": corpus.pk, "endpoint": endpoint, "depth": 0}
     assert "No document matches" in refusal(program.call("POST", home, body | {"titles": "snow"}), 422)
     assert refusal(program.call("POST", home, body | {"depth": 5}), 422)
-    assert refusal(program.call("POST", home, body | {"corpus": 99_999_999}), 404)
+    assert refusal(program.call("POST", home, body | {"corpus": 99_999_999}), 422)
     foreign = stranger.projects.get().endpoints.get(preset="offline").pk
-    assert refusal(program.call("POST", home, body | {"endpoint": foreign}), 404)
+    assert refusal(program.call("POST", home, body | {"endpoint": foreign}), 422)
     others = documents(stranger.projects.get(), "Secret").documents.get().pk
     assert "No document matches" in refusal(program.call("POST", home, body | {"documents": [others]}), 422)

@@ -77,6 +77,10 @@ def test_a_run_of_another_project_is_not_found_in_mine(run: Run, stranger: User,
     assert run.state == Run.State.RUNNING
 
 
+def test_runs_that_are_launched_at_once_are_told_apart_by_their_names(project: Project) -> None:
+    assert len({launched(project, conversations=1).name for _ in range(3)}) == 3
+
+
 # -- the numbers ------------------------------------------------------------------------------------------------------
 
 

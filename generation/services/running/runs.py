@@ -125,7 +125,7 @@ def _create_run(
     recipe: Recipe | None,
     slots: int,
 ) -> Run:
-    name = name.strip() or f"{frozen.corpus_name or 'Ungrounded'} · {timezone.localtime():%d %b %H:%M}"
+    name = name.strip() or _usual_name(project, frozen)
     batch = Batch.objects.create(project=project, kind=Batch.Kind.RUN, name=name[:120])
     run = Run.objects.create(
         project=project,
@@ -141,6 +141,13 @@ def _create_run(
     )
     note(run, user, f"launched the run “{run.name}” of {run.slots_total} conversations")
     return run
+
+
+def _usual_name(project: Project, frozen: Frozen) -> str:
+    """The corpus and the minute; numbered where that minute saw others begin."""
+    name = f"{(frozen.corpus_name or 'Ungrounded')[:90]} · {timezone.localtime():%d %b %H:%M}"
+    same = Batch.objects.filter(project=project, name__startswith=name).count()
+    return f"{name} ({same + 1})" if same else name
 
 
 def note(run: Run, user: User | None, text: str) -> None:

@@ -8,7 +8,7 @@ import pytest
 from django.http import HttpResponse
 
 from afterimage_web import api_once
-from datasets.models import Corpus, Project, User
+from datasets.models import ApiToken, Corpus, Project, User
 from generation.models import Run
 from tests.api_program import ROOT, Program, refusal
 from tests.factories import add_member, make_user
@@ -71,6 +71,14 @@ def test_everybody_has_keys_of_their_own(program: Program, project: Project) -> 
     assert send(program, f"{HOME}/corpora", {"name": "A"}, "k").status_code == 201
     assert send(Program.of(other), f"{HOME}/corpora", {"name": "B"}, "k").status_code == 201
     refusal(send(Program(), f"{HOME}/corpora", {"name": "A"}, "k"), 401)
+
+
+def test_a_token_that_was_revoked_is_told_nothing_again(program: Program, teammate: User) -> None:
+    assert send(program, f"{HOME}/corpora", {"name": "A"}, "k").status_code == 201
+    ApiToken.objects.filter(user=teammate).delete()
+    answer = send(program, f"{HOME}/corpora", {"name": "A"}, "k")
+    assert answer.status_code == 401
+    assert b'"name"' not in answer.content
 
 
 def test_a_key_that_is_too_long_is_refused(program: Program) -> None:

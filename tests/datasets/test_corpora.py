@@ -16,6 +16,7 @@ from datasets.models import Activity, Corpus, Document, Passage, Project, Source
 from datasets.services.collecting.ingest import ingest
 from tests.datasets.ingesting import CAT, DOG, add, assert_consistent, read
 from tests.factories import make_corpus
+from tests.queued import taken
 
 pytestmark = pytest.mark.django_db
 Login = Callable[[User], Client]
@@ -187,11 +188,11 @@ def test_a_deleted_corpus_is_gone_from_every_page_at_once(corpus: Corpus, http: 
 def test_many_files_are_uploaded_at_once_and_handed_to_the_workers(
     corpus: Corpus, http: Client, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:
-    waiting = pulse.board().llen("default")
+    taken()
     with django_capture_on_commit_callbacks(execute=True):
         page = upload(http, corpus, ("cat.txt", CAT.encode()), ("dog.txt", DOG.encode()))
     assert "Added cat.txt, dog.txt." in page
-    assert pulse.board().llen("default") == waiting + 2
+    assert taken() == ["datasets.tasks.ingest_file"] * 2
     assert set(corpus.files.values_list("name", "state")) == {("cat.txt", "waiting"), ("dog.txt", "waiting")}
     read_all(corpus)
     assert {"Ready"} == {source.get_state_display() for source in corpus.files.all()}

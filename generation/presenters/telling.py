@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generation.engine import rules
-from generation.engine.recipe import Ensemble, FixedText, FromCorpus, InTurn, Recipe, retrievers_in
+from generation.engine.recipe import AnyRetriever, Ensemble, FixedText, FromCorpus, InTurn, Recipe
 from generation.frozen import NAMED, Frozen
 
 WHEN = {
@@ -68,11 +68,10 @@ def _retrieval(spec: Recipe) -> str:
     said = WHEN[spec.retrieval.when].format(spec.retrieval.depth)
     if spec.retrieval.when == "never" or spec.retrieval.retriever == FromCorpus():
         return said
-    kinds = [_retriever(one) for one in retrievers_in(spec.retrieval.retriever)]
-    return f"{said}, from {', '.join(kind for kind in kinds if kind)}"
+    return f"{said}, from {_retriever(spec.retrieval.retriever)}"
 
 
-def _retriever(one: object) -> str:
+def _retriever(one: AnyRetriever) -> str:
     match one:
         case FromCorpus(corpus=None):
             return "the corpus"
@@ -80,9 +79,16 @@ def _retriever(one: object) -> str:
             return "another corpus"
         case FixedText(title=title):
             return f"“{title}”"
-        case InTurn() | Ensemble():
-            return ""
-    return f"“{getattr(one, 'name', '')}”"
+        case InTurn():
+            return ", then ".join(map(_inner, one.retrievers))
+        case Ensemble():
+            return " and ".join(_inner(member.retriever) for member in one.members) + " at once"
+    return f"“{one.name}”"
+
+
+def _inner(one: AnyRetriever) -> str:
+    """What stands inside another is told apart from what stands beside it."""
+    return f"({_retriever(one)})" if isinstance(one, InTurn | Ensemble) else _retriever(one)
 
 
 def _judging(spec: Recipe, frozen: Frozen) -> str:

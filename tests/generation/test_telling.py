@@ -55,12 +55,20 @@ def test_every_part_is_told_in_words(project: Project) -> None:
         ],
     ) == {
         "Questions": "from 2 passages each; 3 a call; each passage 2 times; in 1 situation; near-duplicates are welcome",
-        "Retrieval": "once a conversation, 5 passages, from the corpus, “House rules”",
+        "Retrieval": "once a conversation, 5 passages, from the corpus and “House rules” at once",
         "Judged by": "helpfulness, grounding; overall: the lowest",
         "Pairs": "3 answers, by temperature, at least 0.1 apart",
         "Stops when": "25% of the last 50 conversations failed; or all of "
         "(100% of the passages were asked about, 2 times each; 5,000 prompt tokens are spent).",
     }
+
+
+def test_retrievers_are_told_in_the_order_in_which_they_are_asked(project: Project) -> None:
+    text = {"kind": "text", "text": "T", "title": "House rules"}
+    both = {"kind": "ensemble", "members": [{"retriever": {"kind": "corpus"}}, {"retriever": text}]}
+    chain = {"kind": "chain", "retrievers": [both, {**text, "title": "Notes"}]}
+    told = said(project, corpus=passages_of(project, 3), retrieval={"when": "answer", "depth": 5, "retriever": chain})
+    assert told["Retrieval"].endswith("from (the corpus and “House rules” at once), then “Notes”")
 
 
 def test_what_stands_inside_another_rule_is_told_apart_from_what_stands_beside_it(project: Project) -> None:

@@ -21,7 +21,7 @@ from generation.engine.prompts import personas as words
 from generation.engine.protocols import PersonaSketch, Turn
 from generation.models import Call, Endpoint, PersonaBranch, PersonaGrowth
 from generation.services.work import pullers
-from generation.services.work.orders import change_state
+from generation.services.work.orders import change_state, run_again
 
 MOST_CALLS = 20_000
 """Of one growth. Whoever wants more begins another when it has ended."""
@@ -192,7 +192,7 @@ def retry_growth(*, growth: PersonaGrowth, user: User) -> int:
     """Open what failed again, and carry on. Returns how many had failed."""
     count = growth.pieces.retry()
     if count:
-        change_state(growth, to=State.RUNNING, among=[State.RUNNING, State.DONE, State.FAILED])
+        run_again(growth)
     if growth.state == State.CANCELLED:
         raise Refused("What was cancelled stays so: begin another growth of the same documents.")
     if count:

@@ -19,7 +19,7 @@ from generation.engine.mending import Mending
 from generation.models import Improvement, ImprovementItem
 from generation.services.improving.casting import cast_batches
 from generation.services.work import pullers
-from generation.services.work.orders import change_state
+from generation.services.work.orders import change_state, run_again
 
 State = ImprovementItem.State
 MOST = 10_000
@@ -110,11 +110,9 @@ def retry_failed(*, improvement: Improvement, user: User) -> int:
     """Open what failed again. Returns how many there were."""
     count = improvement.pieces.retry()
     if count:
-        living = Improvement.objects.filter(pk=improvement.pk).exclude(state=Improvement.State.CANCELLED)
-        if not living.update(failed=F("failed") - count, state=Improvement.State.RUNNING, reason="", finished=None):
+        if not run_again(improvement, failed=F("failed") - count):
             raise Refused("What was cancelled stays so: improve these conversations anew.")
         note(improvement, user, f"asked for {count} failed improvements again")
-    improvement.refresh_from_db()
     return count
 
 

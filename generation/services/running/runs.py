@@ -19,7 +19,7 @@ from generation.services.running import document_casting, persona_pool
 from generation.services.running.estimating import estimate_frozen, slots_of
 from generation.services.running.freezing import freeze
 from generation.services.work import pullers
-from generation.services.work.orders import change_state
+from generation.services.work.orders import change_state, run_again
 
 UNFINISHED = [Run.State.RUNNING, Run.State.PAUSED, Run.State.STOPPED]
 
@@ -189,11 +189,9 @@ def retry_failed(*, run: Run, user: User) -> int:
     """Open the failed slots again. Returns how many there were."""
     count = run.pieces.retry(error_kind="")
     if count:
-        living = Run.objects.filter(pk=run.pk).exclude(state=Run.State.CANCELLED)
-        if not living.update(slots_failed=F("slots_failed") - count, state=Run.State.RUNNING, reason="", finished=None):
+        if not run_again(run, slots_failed=F("slots_failed") - count):
             raise Refused("A cancelled run stays cancelled: launch a new one with the same recipe.")
         note(run, user, f"asked for {count} failed conversations of “{run.name}” again")
-    run.refresh_from_db()
     return count
 
 

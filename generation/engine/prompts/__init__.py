@@ -16,10 +16,6 @@ from generation.engine.protocols import Brief, PersonaSketch, Turn
 
 # -- what users get when they write no prompt of their own ----------------------------------------------------------
 
-DEFAULT_RESPONDENT = """\
-You are a knowledgeable, friendly assistant. Give correct, complete and practical answers in plain words, go straight to \
-the point, and use lists or steps only where they make an answer easier to follow."""
-
 DEFAULT_CORRESPONDENT = """\
 You are a person with a real need who writes to an assistant. You know your own situation but not the answer. You write \
 the way people type: briefly, in your own words, sometimes imprecisely, one concern at a time."""

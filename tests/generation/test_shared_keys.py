@@ -184,7 +184,8 @@ def test_lending_a_key_is_one_round_trip(endpoint: Endpoint, redis: Redis) -> No
         await lent(of, 10)
         return scripts() - before
 
-    assert run(work, ring(endpoint)) == 10
+    # The server counts for everybody, the tests beside this one too: they add to it now and then, not each time.
+    assert min(run(work, ring(endpoint)) for _ in range(5)) == 10
 
 
 # -- a single key without limits ----------------------------------------------------------------------------------------
